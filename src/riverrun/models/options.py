@@ -1,0 +1,129 @@
+"""The options of a language model: one frozen dataclass, read by TOML, flags, docs and the model itself.
+
+Each field's metadata holds `help`, and where they apply `choices`, `least` (the smallest value) and `below` (all values
+are less than it). This file imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from riverrun.errors import UsageError, nearest
+
+MODELS = ("recurrent", "window")
+SKIPS = ("none", "residual", "dense")
+RECURRENT_INITS = ("orthogonal", "identity", "uniform")
+
+
+def _option(default: Any, help: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"help": help, **limits})
+
+
+def _share(default: float, help: str) -> Any:
+    return _option(default, help, least=0.0, below=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions:
+    """What a language model is made of. Every value is checked here, and every option acts.
+
+    Raises UsageError naming the option, what was expected and what came.
+
+    >>> LanguageModelOptions(hidden=64, layers=1).embedding_size
+    64
+    >>> LanguageModelOptions(dropout=1.5)
+    Traceback (most recent call last):
+    ...
+    riverrun.errors.UsageError: dropout: expected a number of at least 0.0 and less than 1.0, got 1.5.
+    """
+
+    model: str = _option(
+        "recurrent", "recurrent network, or the fixed-window network of Bengio et al. 2003", choices=MODELS
+    )
+    cell: str = _option("lstm", "the recurrent cell: lstm, gru, elman, mingru, ... (`riverrun doctor` lists them)")
+    hidden: int = _option(512, "width of a recurrent layer, or of the fixed-window network's hidden layer", least=1)
+    layers: int = _option(2, "recurrent layers, one on top of the other", least=1)
+    embedding: int = _option(0, "width of a token's vector; 0: as wide as what reads or ties it needs", least=0)
+    one_hot: bool = _option(False, "feed each token as a one-hot vector instead of a learned one")
+    tied: bool = _option(False, "let the output layer use the embedding's weights (Press & Wolf 2017)")
+    projection: int = _option(0, "project each layer's output to this width; 0: no projection", least=0)
+    bias: bool = _option(True, "biases in the recurrent layers")
+    norm: bool = _option(False, "layer normalisation inside the gates (Ba et al. 2016)")
+    skip: str = _option("none", "connections past a layer", choices=SKIPS)
+    learned_initial: bool = _option(False, "learn the state that a sequence starts from")
+    dropout: float = _share(0.3, "dropout between layers and on the last layer's output")
+    embedding_dropout: float = _share(
+        0.0, "share of the vocabulary whose vectors are dropped, per step of training (AWD)"
+    )
+    variational: float = _share(
+        0.0, "one dropout mask a sequence, on inputs and recurrent state (Gal & Ghahramani 2016)"
+    )
+    recurrent_dropout: float = _share(0.0, "dropout on the cell's candidate (Semeniuta et al. 2016)")
+    weight_dropout: float = _share(0.0, "DropConnect on the recurrent weights (AWD, Merity et al. 2018)")
+    zoneout: float = _share(0.0, "chance that a state entry keeps its old value for a step (Krueger et al. 2017)")
+    input_depth: int = _option(1, "layers between a layer's input and its gates (Pascanu et al. 2014)", least=1)
+    hidden_depth: int = _option(1, "layers between a state and the next one (deep transition)", least=1)
+    output_depth: int = _option(1, "layers between a state and the layer's output", least=1)
+    recurrent_init: str = _option("orthogonal", "how recurrent weights start", choices=RECURRENT_INITS)
+    forget_bias: float = _option(1.0, "what a forget gate's bias starts at (Jozefowicz et al. 2015)")
+    chrono: int = _option(
+        0, "spread the forget biases for memories up to this many steps (Tallec & Ollivier 2018); 0: off", least=0
+    )
+    context: int = _option(8, "tokens that the fixed-window network sees", least=1)
+    label_smoothing: float = _share(0.0, "share of the target's probability that is spread over all tokens")
+    activity: float = _option(0.0, "weight of the outputs' mean square in the loss (AR, Merity et al. 2017)", least=0.0)
+    temporal_activity: float = _option(
+        0.0, "weight of the mean square of their change from step to step (TAR)", least=0.0
+    )
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            _check(option.name, getattr(self, option.name), option.metadata, type(option.default))
+        if self.tied and self.one_hot:
+            raise UsageError("tied: one-hot input has no embedding to share. Leave out one of tied and one_hot.")
+        if self.one_hot and self.embedding:
+            raise UsageError(
+                f"embedding: one-hot input has no embedding, got {self.embedding}. Leave out one of the two."
+            )
+        if self.tied and self.embedding not in (0, self.output_size):
+            raise UsageError(
+                f"embedding: tied weights need an embedding as wide as the last layer's output, {self.output_size}, "
+                f"got {self.embedding}. Use embedding=0 or projection={self.embedding}."
+            )
+
+    @property
+    def output_size(self) -> int:
+        """Width of what the output layer reads."""
+        return self.projection if self.projection and self.model == "recurrent" else self.hidden
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of a token's vector: `embedding`, or what a tied output needs, or `hidden` (at most 64 in a window)."""
+        if self.embedding:
+            return self.embedding
+        if self.tied:
+            return self.output_size
+        return min(64, self.hidden) if self.model == "window" else self.hidden
+
+
+def _check(name: str, value: Any, limits: Any, kind: type) -> None:
+    """UsageError unless `value` is of the default's type and within the field's limits."""
+    right = isinstance(value, bool) if kind is bool else isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is str:
+        right = isinstance(value, str)
+    elif kind is int:
+        right = right and isinstance(value, int)
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}[kind]
+    if "choices" in limits:
+        if value not in limits["choices"]:
+            expected = ", ".join(limits["choices"])
+            raise UsageError(
+                f"{name}: expected one of {expected}, got {value!r}.{nearest(str(value), limits['choices'])}"
+            )
+        return
+    bounds = [f"of at least {limits['least']}"] if "least" in limits else []
+    bounds += [f"less than {limits['below']}"] if "below" in limits else []
+    inside = right and (not bounds or value >= limits["least"]) and ("below" not in limits or value < limits["below"])
+    if not inside:
+        raise UsageError(f"{name}: expected {' '.join([words, ' and '.join(bounds)]).strip()}, got {value!r}.")
