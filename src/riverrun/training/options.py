@@ -1,0 +1,96 @@
+"""TrainingOptions: how long, how fast and how safely to train."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from riverrun.errors import UsageError, nearest
+
+OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "adagrad", "rmsprop", "asgd")
+SCHEDULES = ("cosine", "linear", "constant", "plateau")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
+
+
+def _option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": help, "choices": choices} if choices else {"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The [training] section of run.toml. Of several budgets the one that is reached first ends the run.
+
+    Raises UsageError naming the option where a value makes no sense.
+    """
+
+    minutes: float = _option(0.0, "time budget in minutes; the learning rate follows elapsed time (0: none)")
+    steps: int = _option(0, "budget in updates (0: none)")
+    epochs: float = _option(0.0, "budget in passes over the training part (0: none)")
+    lanes: int = _option(64, "parallel streams of contiguous text: the batch size")
+    window: int = _option(100, "steps of back-propagation through time")
+    random_window: bool = _option(
+        False, "draw the window's length anew for every batch (Merity et al. 2018, section 5)"
+    )
+    optimiser: str = _option("adamw", "the update rule", OPTIMISERS)
+    lr: float = _option(0.003, "learning rate at its highest")
+    momentum: float = _option(0.9, "momentum of --optimiser momentum")
+    weight_decay: float = _option(0.01, "weight decay of matrices: decoupled for adamw, an L2 penalty for the others")
+    beta2: float = _option(0.99, "decay of the squared-gradient average of adam, adamw and rmsprop")
+    schedule: str = _option("cosine", "how the learning rate falls over the budget", SCHEDULES)
+    warmup: float = _option(0.02, "share of the budget over which the learning rate rises from 0")
+    final_lr: float = _option(0.0, "learning rate at the end of the budget, as a share of --lr")
+    clip_norm: float = _option(1.0, "largest norm of the gradient (0: no limit)")
+    clip_value: float = _option(0.0, "largest absolute value of a gradient's element (0: no limit)")
+    average: float = _option(0.0, "decay of the moving average of the weights that is evaluated and kept (0: none)")
+    patience: int = _option(0, "stop after so many evaluations without improvement (0: never); needs a validation part")
+    evaluate_every: int = _option(0, "steps between evaluations on the validation part (0: ten over the budget)")
+    sample_every: int = _option(0, "steps between samples (0: ten over the budget)")
+    checkpoint_every: int = _option(0, "steps between checkpoints (0: one a minute)")
+    accumulate: int = _option(1, "batches whose gradients are added up to one update")
+    precision: str = _option("auto", "number format of the products; auto: bfloat16 where it is native", PRECISIONS)
+    seed: int = _option(0, "seed of every random draw")
+    device: str = _option("auto", "cpu, cuda, cuda:1 ...; auto: a GPU where there is one")
+    threads: int = _option(0, "CPU threads (0: torch's choice)")
+    tensorboard: bool = _option(False, "write TensorBoard files into the run folder")
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "steps", "epochs", "patience", "evaluate_every", "sample_every", "checkpoint_every"):
+            self._check(name, "0 or more", getattr(self, name) >= 0)
+        for name in (
+            "lr",
+            "momentum",
+            "weight_decay",
+            "warmup",
+            "final_lr",
+            "clip_norm",
+            "clip_value",
+            "threads",
+            "seed",
+        ):
+            self._check(name, "0 or more", getattr(self, name) >= 0)
+        for name in ("lanes", "window", "accumulate"):
+            self._check(name, "1 or more", getattr(self, name) >= 1)
+        for name in ("momentum", "beta2", "average"):
+            self._check(name, "at least 0 and below 1", 0 <= getattr(self, name) < 1)
+        for name in ("warmup", "final_lr"):
+            self._check(name, "a share, from 0 to 1", 0 <= getattr(self, name) <= 1)
+        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            value = getattr(self, name)
+            self._check(name, f"one of {', '.join(known)}", value in known, nearest(value, known))
+
+    def _check(self, name: str, expected: str, right: bool, hint: str = "") -> None:
+        value = getattr(self, name)
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not (right and finite):
+            raise UsageError(f"--{name.replace('_', '-')}: expected {expected}; got {value!r}.{hint}")
+
+    def budget(self) -> str:
+        """The budget in words, as it is shown: `15 minutes`, `2000 steps or 3 epochs`."""
+        parts = [f"{getattr(self, name):g} {name}" for name in ("minutes", "steps", "epochs") if getattr(self, name)]
+        return " or ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as plain values, for JSON."""
+        return dataclasses.asdict(self)
