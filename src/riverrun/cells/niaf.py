@@ -1,0 +1,20 @@
+"""LSTM without input activation function (Greff et al. 2015)."""
+
+from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
+
+
+class NIAF(Cell):
+    """No input activation: the LSTM with peepholes whose g is linear (Greff et al. 2015, "LSTM: a search space odyssey",
+    section 3, NIAF)."""
+
+    gates, states = ("i", "f", "g", "o"), ("h", "c")
+    candidate = "g"
+    initialise = Initialise(forget=("f",), write=("i",))
+
+    def step(x, U, p, h, c):
+        i = sigmoid(x.i + U.i @ h + p.i * c)
+        f = sigmoid(x.f + U.f @ h + p.f * c)
+        g = x.g + U.g @ h
+        c = f * c + i * g
+        o = sigmoid(x.o + U.o @ h + p.o * c)
+        return o * tanh(c), c
