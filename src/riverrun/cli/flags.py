@@ -1,0 +1,106 @@
+"""Options of the command line, made from the option dataclasses: one flag a field, `--no-x` for a boolean.
+
+Values stay text here; `configuration` converts and checks them, so that a flag and a TOML key are judged alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from riverrun.configuration import Schema, Setting, settings
+from riverrun.errors import UsageError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises UsageError, names the nearest option, and takes no abbreviations."""
+
+    def __init__(self, *, prog: str, description: str | None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            allow_abbrev=False,
+            add_help=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_argument("-h", "--help", action="store_true", help="show this text")
+
+    def read(self, given: Sequence[str]) -> argparse.Namespace | None:
+        """The arguments, or None where help is asked for. Raises UsageError."""
+        before = list(given)[: list(given).index("--")] if "--" in given else list(given)
+        if "-h" in before or "--help" in before:
+            return None
+        arguments, unknown = self.parse_known_intermixed_args(list(given))
+        if unknown:
+            first = unknown[0]
+            name = first.partition("=")[0]
+            known = [flag for action in self._actions for flag in action.option_strings]
+            if not name.startswith("-"):
+                raise UsageError(f"{first}: not expected here. `{self.prog} --help` shows what is.")
+            raise UsageError(f"{name}: no such option.{nearest(name, known)} `{self.prog} --help` lists all.")
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse itself complains about, as a UsageError."""
+        message = re.sub(r"^arguments? ", "", message)
+        raise UsageError(f"{message}. `{self.prog} --help` shows what is expected.")
+
+
+def add_settings(parser: Parser, schema: Schema) -> None:
+    """Add a flag for every key of every section, grouped by section."""
+    groups: dict[str, Any] = {}
+    for setting in settings(schema):
+        if setting.section not in groups:
+            groups[setting.section] = parser.add_argument_group(f"[{setting.section}]")
+        group = groups[setting.section]
+        text = _help(setting)
+        if setting.kind is bool:
+            group.add_argument(
+                setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, default=None, help=text
+            )
+        else:
+            metavar = {int: "N", float: "X", str: setting.name.upper()}[setting.kind]
+            group.add_argument(setting.flag, dest=setting.name, metavar=metavar, default=None, help=text)
+
+
+def _help(setting: Setting) -> str:
+    default = (
+        {True: "yes", False: "no"}.get(setting.default, setting.default) if setting.kind is bool else setting.default
+    )
+    choices = f": {', '.join(setting.choices)}" if setting.choices else ""
+    shown = "" if default == "" else f" (default {default})"
+    return f"{setting.help}{choices}{shown}".replace("%", "%%")
+
+
+def add_json(parser: Parser) -> None:
+    """`--json`, which every verb has."""
+    parser.add_argument("--json", action="store_true", help="write the result as JSON to standard output")
+
+
+def whole(text: str | None, flag: str, *, least: int) -> int | None:
+    """A whole number of at least `least`. Raises UsageError naming the flag."""
+    if text is None:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise UsageError(f"{flag}: expected a whole number, got {text!r}.") from None
+    if number < least:
+        raise UsageError(f"{flag}: expected a whole number of at least {least}, got {number}.")
+    return number
+
+
+def real(text: str | None, flag: str, *, least: float, most: float = float("inf")) -> float | None:
+    """A finite number within bounds. Raises UsageError naming the flag."""
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        raise UsageError(f"{flag}: expected a number, got {text!r}.") from None
+    if not least <= number <= most or number == float("inf"):
+        bounds = f"of at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"
+        raise UsageError(f"{flag}: expected a number {bounds}, got {text}.")
+    return number

@@ -1,0 +1,111 @@
+"""`riverrun VERB ...`: finds the verb's file, reads its options, and turns every error into a sentence and an exit code.
+
+Exit codes: 0 done, 2 usage, 3 data or model, 4 a check failed or training diverged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from riverrun import __version__
+from riverrun.cli.flags import Parser
+from riverrun.errors import RiverrunError, UsageError, nearest
+
+INTERRUPTED = 130
+# Verb -> its module. A verb stands here once it works.
+VERBS = {
+    "train": "riverrun.cli.train",
+    "resume": "riverrun.cli.resume",
+    "eval": "riverrun.cli.evaluate",
+    "sample": "riverrun.cli.sample",
+    "predict": "riverrun.cli.predict",
+    "data": "riverrun.cli.data",
+    "presets": "riverrun.cli.presets",
+    "doctor": "riverrun.cli.doctor",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. No RiverrunError, interrupt or lack of memory shows a traceback."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+        return code
+    except RiverrunError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone: that is its right. Nothing more can be written to stdout.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("out of memory. Use a smaller --hidden, --lanes or --window.", 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}.", 3)
+    except RuntimeError as error:
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+            return _fail("out of memory. Use a smaller --hidden, --lanes or --window.", 1)
+        raise
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        sys.stdout.flush()
+        print(f"riverrun: {message}", file=sys.stderr)
+    return code
+
+
+def _run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(overview(), end="")
+        return 0 if given else UsageError.exit_code
+    if given[0] in ("-V", "--version"):
+        print(f"riverrun {__version__}")
+        return 0
+    verb, rest = given[0], given[1:]
+    if verb not in VERBS:
+        what = "option" if verb.startswith("-") else "verb"
+        raise UsageError(f"{verb}: no such {what}.{nearest(verb, VERBS)} `riverrun --help` lists the verbs.")
+    module = import_module(VERBS[verb])
+    parser = verb_parser(verb, module)
+    arguments = parser.read(rest)
+    if arguments is None:
+        print(parser.format_help(), end="")
+        return 0
+    return int(module.run(arguments))
+
+
+def verb_parser(verb: str, module: ModuleType) -> Parser:
+    """The parser of one verb, with the options that its module adds."""
+    parser = Parser(prog=f"riverrun {verb}", description=module.__doc__)
+    module.add(parser)
+    return parser
+
+
+def overview() -> str:
+    """What `riverrun --help` prints."""
+    lines = [
+        f"riverrun {__version__}: recurrent neural networks, trained on your own sequences.",
+        "",
+        "usage: riverrun VERB [DATA|RUN] [--options]",
+        "",
+    ]
+    lines += [f"  {verb:<9} {import_module(home).SUMMARY}" for verb, home in VERBS.items()]
+    lines += [
+        "",
+        "  riverrun VERB --help   the options of a verb",
+        "  riverrun --version     the version",
+        "",
+        "The first command: `riverrun train --minutes 2` (works without any data and offline).",
+        "",
+    ]
+    return "\n".join(lines)
