@@ -26,9 +26,8 @@ _CONTRACT = "riverrun.cells.cell"
 
 def names() -> tuple[str, ...]:
     """The names of all cells, in alphabetical order, read from the folder."""
-    return tuple(
-        sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "cell")
-    )
+    found = (module.name for module in pkgutil.iter_modules(__path__) if module.name != "cell")
+    return tuple(sorted(name.replace("_", "-") for name in found))
 
 
 def find(name: str) -> type[Cell]:

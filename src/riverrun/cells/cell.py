@@ -59,10 +59,12 @@ __all__ = [
 class Initialise:
     """What a cell knows of its own start; a layer turns it into numbers.
 
-    forget: keys of gates that multiply the old state, whose bias starts at the layer's forget_bias (1, Jozefowicz et al. 2015).
+    forget: keys of gates that multiply the old state, whose bias starts at the layer's forget_bias
+        (1, Jozefowicz et al. 2015).
     keep: keys of gates that multiply the old state, but start at 0.
     write: keys of gates that multiply what is new.
-    recurrent: the start of the recurrent matrices, "identity" for ReLU (Le et al. 2015), or "" for the layer's own choice.
+    recurrent: the start of the recurrent matrices, "identity" for ReLU (Le et al. 2015), or "" for the layer's
+        own choice.
 
     Chrono initialisation (Tallec & Ollivier 2018) draws u from U(1, T_max - 1) and starts forget and keep at
     log u, write at -log u.
@@ -94,7 +96,7 @@ class Cell:
 
     def __new__(cls) -> Cell:
         raise CellError(
-            f"{cls.__name__} is not instantiated: pass the class itself, e.g. Recurrent({cls.__name__}, 64, 256)."
+            f"{cls.__name__}: pass the class itself, as in Recurrent({cls.__name__}, 64, 256); came a call of it."
         )
 
     def __init_subclass__(cls) -> None:
@@ -102,7 +104,7 @@ class Cell:
         super().__init_subclass__()
         if not callable(getattr(cls, "step", None)):
             raise CellError(
-                f"{cls.__name__}: a cell has a function `step(x, U, h)` that returns its new states; none came."
+                f"{cls.__name__}: expected a function `step(x, U, h)` that returns the new states; came none."
             )
         if isinstance(cls.states, str):
             raise CellError(f"{cls.__name__}.states: expected a tuple of names, came the string {cls.states!r}.")

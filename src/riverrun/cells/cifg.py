@@ -4,8 +4,9 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class CIFG(Cell):
-    """Coupled input and forget gate: the LSTM with peepholes with f = 1 - i (Greff et al. 2015, "LSTM: a search space
-    odyssey", section 3, CIFG)."""
+    """Coupled input and forget gate: the LSTM with peepholes with f = 1 - i (Greff et al. 2015, "LSTM: a search
+    space odyssey", section 3, CIFG).
+    """
 
     gates, states = ("i", "f", "g", "o"), ("h", "c")
     candidate = "g"

@@ -4,7 +4,8 @@ from riverrun.cells.cell import Cell, tanh
 
 
 class Elman(Cell):
-    """Simple recurrent network: h = tanh(W x + U h + b) (Elman 1990, "Finding structure in time", with tanh for his logistic).
+    """Simple recurrent network: h = tanh(W x + U h + b) (Elman 1990, "Finding structure in time", with tanh for
+    his logistic).
 
     Equal to torch.nn.RNN, whose two biases are one here.
     """

@@ -4,7 +4,9 @@ from riverrun.cells.cell import Cell, sigmoid
 
 
 class ElmanLogistic(Cell):
-    """Simple recurrent network with logistic units: h = sigmoid(W x + U h + b) (Elman 1990, "Finding structure in time")."""
+    """Simple recurrent network with logistic units: h = sigmoid(W x + U h + b) (Elman 1990, "Finding structure in
+    time").
+    """
 
     gates, states = ("h",), ("h",)
 

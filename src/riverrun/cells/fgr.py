@@ -4,11 +4,11 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class FGR(Cell):
-    """Full gate recurrence: the LSTM with peepholes whose every gate sees all gates of the step before (Greff et al. 2015,
-    "LSTM: a search space odyssey", section 3, FGR, as in Hochreiter & Schmidhuber 1997).
+    """Full gate recurrence: the LSTM with peepholes whose every gate sees all gates of the step before (Greff et
+    al. 2015, "LSTM: a search space odyssey", section 3, FGR, as in Hochreiter & Schmidhuber 1997).
 
-    The gates i, f, o are states too; in `step` j, k, q are their new values. U.fi leads from the old f to the new i, and so
-    for all nine pairs (`U.if_`, since `if` is taken).
+    The gates i, f, o are states too; in `step` j, k, q are their new values. U.fi leads from the old f to the new
+    i, and so for all nine pairs (`U.if_`, since `if` is taken).
     """
 
     gates, states = ("i", "f", "g", "o"), ("h", "c", "i", "f", "o")

@@ -4,9 +4,11 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class GRU(Cell):
-    """Gated recurrent unit, reset before the product (Cho et al. 2014; this z: Chung et al. 2014, as the lectures write it).
+    """Gated recurrent unit, reset before the product (Cho et al. 2014; this z: Chung et al. 2014, as the lectures
+    write it).
 
-    The surprise: torch's and cuDNN's GRU is another one, GRUAfter, with the reset after the product and the opposite z.
+    The surprise: torch's and cuDNN's GRU is another one, GRUAfter, with the reset after the product and the
+    opposite z.
     """
 
     gates, states = ("r", "z", "n"), ("h",)

@@ -6,8 +6,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 class GRUAfter(Cell):
     """Gated recurrent unit, reset after the product (first version of Cho et al. 2014; cuDNN; torch.nn.GRU).
 
-    Equal to torch.nn.GRU: b.hn is its b_hn, and its other pairs of biases are one here. The surprise: here z keeps the
-    old state.
+    Equal to torch.nn.GRU: b.hn is its b_hn, and its other pairs of biases are one here. The surprise: here z
+    keeps the old state.
     """
 
     gates, states = ("r", "z", "n"), ("h",)

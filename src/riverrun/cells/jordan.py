@@ -6,12 +6,12 @@ from riverrun.cells.cell import Cell, tanh
 
 
 class Jordan(Cell):
-    """Network whose output is fed back: h = tanh(W x + U_h y + b), y = U_y h + b_y (Jordan 1986, "Serial order: a parallel
-    distributed processing approach").
+    """Network whose output is fed back: h = tanh(W x + U_h y + b), y = U_y h + b_y (Jordan 1986, "Serial order: a
+    parallel distributed processing approach").
 
-    y, the output, is the only state and has a width of its own, Y (a layer's output_size). Forcing y by the wanted
-    outputs is teacher forcing. y is linear, so that it can be forced by any real series; Jordan's units are logistic, and
-    his "plan" is the input x, his state units' own decay is left out, as the lectures draw it.
+    y, the output, is the only state and has a width of its own, Y (a layer's output_size). Forcing y by the
+    wanted outputs is teacher forcing. y is linear, so that it can be forced by any real series; Jordan's units
+    are logistic, and his "plan" is the input x, his state units' own decay is left out, as the lectures draw it.
     """
 
     gates, states = ("h",), ("y",)

@@ -4,8 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid
 
 
 class MinGRU(Cell):
-    """minGRU: h = (1 - z) h + z n with z = sigmoid(W_z x + b_z), n = W_n x + b_n (Feng et al. 2024, "Were RNNs all we needed?",
-    arXiv 2410.01201, section 3.1).
+    """minGRU: h = (1 - z) h + z n with z = sigmoid(W_z x + b_z), n = W_n x + b_n (Feng et al. 2024, "Were RNNs
+    all we needed?", arXiv 2410.01201, section 3.1).
 
     Nothing but h itself is recurrent, and h enters linearly: the engine runs it as a parallel scan over time.
     """

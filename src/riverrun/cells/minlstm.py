@@ -4,8 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid
 
 
 class MinLSTM(Cell):
-    """minLSTM: h = f/(f+i) h + i/(f+i) g with gates and candidate of x alone (Feng et al. 2024, "Were RNNs all we needed?",
-    arXiv 2410.01201, section 3.2, the length-independent form).
+    """minLSTM: h = f/(f+i) h + i/(f+i) g with gates and candidate of x alone (Feng et al. 2024, "Were RNNs all we
+    needed?", arXiv 2410.01201, section 3.2, the length-independent form).
 
     Nothing but h itself is recurrent, and h enters linearly: the engine runs it as a parallel scan over time.
     """

@@ -5,7 +5,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 class MLSTM(Cell):
     """Multiplicative LSTM: m = (W_m x) * (U_m h) takes h's place in the gates (Krause, Lu, Murray & Renals 2016,
-    "Multiplicative LSTM for sequence modelling", section 3; the output as Radford et al. 2017 write it, o tanh(c)).
+    "Multiplicative LSTM for sequence modelling", section 3; the output as Radford et al. 2017 write it, o
+    tanh(c)).
 
     The surprise: the gates wait for m, so a step has two products, one after the other.
     """

@@ -4,8 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class MUT1(Cell):
-    """MUT1, the best cell of an evolutionary search (Jozefowicz, Zaremba & Sutskever 2015, "An empirical exploration of
-    recurrent network architectures", section 5).
+    """MUT1, the best cell of an evolutionary search (Jozefowicz, Zaremba & Sutskever 2015, "An empirical
+    exploration of recurrent network architectures", section 5).
 
     Where the paper adds tanh(x) to the candidate, tanh(W.v x + b.v) stands for it, since x need not be H wide.
     """

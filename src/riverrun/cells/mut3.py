@@ -4,7 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class MUT3(Cell):
-    """MUT3 (Jozefowicz, Zaremba & Sutskever 2015, "An empirical exploration of recurrent network architectures", section 5).
+    """MUT3 (Jozefowicz, Zaremba & Sutskever 2015, "An empirical exploration of recurrent network architectures",
+    section 5).
 
     It differs from Cho's GRU in z, which sees tanh(h) instead of h.
     """

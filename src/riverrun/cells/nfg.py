@@ -4,7 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class NFG(Cell):
-    """No forget gate: the LSTM with peepholes with f = 1 (Greff et al. 2015, "LSTM: a search space odyssey", section 3, NFG).
+    """No forget gate: the LSTM with peepholes with f = 1 (Greff et al. 2015, "LSTM: a search space odyssey",
+    section 3, NFG).
 
     Without peepholes this is the LSTM of Hochreiter & Schmidhuber 1997.
     """

@@ -4,8 +4,9 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class NIAF(Cell):
-    """No input activation: the LSTM with peepholes whose g is linear (Greff et al. 2015, "LSTM: a search space odyssey",
-    section 3, NIAF)."""
+    """No input activation: the LSTM with peepholes whose g is linear (Greff et al. 2015, "LSTM: a search space
+    odyssey", section 3, NIAF).
+    """
 
     gates, states = ("i", "f", "g", "o"), ("h", "c")
     candidate = "g"

@@ -4,7 +4,9 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class NIG(Cell):
-    """No input gate: the LSTM with peepholes with i = 1 (Greff et al. 2015, "LSTM: a search space odyssey", section 3, NIG)."""
+    """No input gate: the LSTM with peepholes with i = 1 (Greff et al. 2015, "LSTM: a search space odyssey",
+    section 3, NIG).
+    """
 
     gates, states = ("f", "g", "o"), ("h", "c")
     candidate = "g"

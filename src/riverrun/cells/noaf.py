@@ -4,8 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class NOAF(Cell):
-    """No output activation: the LSTM with peepholes with h = o c (Greff et al. 2015, "LSTM: a search space odyssey",
-    section 3, NOAF).
+    """No output activation: the LSTM with peepholes with h = o c (Greff et al. 2015, "LSTM: a search space
+    odyssey", section 3, NOAF).
 
     The surprise, which the paper reports too: without the tanh the output is unbounded and may diverge.
     """

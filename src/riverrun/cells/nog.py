@@ -4,7 +4,9 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class NOG(Cell):
-    """No output gate: the LSTM with peepholes with o = 1 (Greff et al. 2015, "LSTM: a search space odyssey", section 3, NOG)."""
+    """No output gate: the LSTM with peepholes with o = 1 (Greff et al. 2015, "LSTM: a search space odyssey",
+    section 3, NOG).
+    """
 
     gates, states = ("i", "f", "g"), ("h", "c")
     candidate = "g"

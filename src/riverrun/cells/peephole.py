@@ -4,7 +4,8 @@ from riverrun.cells.cell import Cell, Initialise, sigmoid, tanh
 
 
 class Peephole(Cell):
-    """LSTM with peepholes (Gers & Schmidhuber 2000, "Recurrent nets that time and count"; Greff et al. 2015, section 2, "vanilla").
+    """LSTM with peepholes (Gers & Schmidhuber 2000, "Recurrent nets that time and count"; Greff et al. 2015,
+    section 2, "vanilla").
 
     The surprise: i and f see the old cell state, o sees the new one.
     """
