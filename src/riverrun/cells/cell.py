@@ -104,7 +104,7 @@ class Cell:
         super().__init_subclass__()
         if not callable(getattr(cls, "step", None)):
             raise CellError(
-                f"{cls.__name__}: expected a function `step(x, U, h)` that returns the new states; came none."
+                f"{cls.__name__}: expected a function `step(x, U, h)` returning the new states; came none."
             )
         if isinstance(cls.states, str):
             raise CellError(f"{cls.__name__}.states: expected a tuple of names, came the string {cls.states!r}.")
