@@ -53,9 +53,9 @@ def top_k(logits: Logits, k: int) -> Logits:
 
 
 def top_p(logits: Logits, p: float) -> Logits:
-    """Nucleus: keep the fewest tokens, likeliest first, whose probabilities reach p (Holtzman et al. 2020); 1 keeps all.
+    """Nucleus: keep the fewest tokens, likeliest first, that hold the probability p together; 1 keeps all.
 
-    The likeliest token always stays.
+    The likeliest token always stays. (Holtzman et al. 2020, section 3.1.)
 
     >>> top_p(np.log([[0.5, 0.3, 0.2]]), 0.6).round(2)
     array([[-0.69, -1.2 ,  -inf]])

@@ -62,7 +62,9 @@ def novelty(sample: Elements, training: Elements, *, orders: Sequence[int] = (5,
     return Novelty(elements=len(mine), longest=longest_copy(mine, theirs), new=new)
 
 
-def comparison(sample: str, training: str, held_out: str = "", *, orders: Sequence[int] = (5, 10, 20)) -> dict[str, Any]:
+def comparison(
+    sample: str, training: str, held_out: str = "", *, orders: Sequence[int] = (5, 10, 20)
+) -> dict[str, Any]:
     """What `eval/novelty.json` holds: a sample's novelty beside that of real text which the model never saw.
 
     held_out: text to compare with, cut to the sample's length: real text repeats phrases too, so its figures are what

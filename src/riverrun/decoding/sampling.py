@@ -74,7 +74,8 @@ def draw(logits: filters.Logits, uniform: npt.NDArray[np.float64]) -> Ids:
     below = cumulative <= (uniform * cumulative[:, -1])[:, None]
     picked = below.sum(axis=1)
     last = logits.shape[1] - 1 - np.isfinite(logits[:, ::-1]).argmax(axis=1)  # rounding can at most pass the end
-    return np.minimum(picked, last).astype(np.int64)
+    ids: Ids = np.minimum(picked, last).astype(np.int64)
+    return ids
 
 
 def choose(logits: Tensor, uniform: npt.NDArray[np.float64], sampling: Sampling, excluded: Sequence[int] = ()) -> Ids:
@@ -151,9 +152,7 @@ def _generate(
             logits, state = model.step(state, torch.from_numpy(token).to(device))
 
 
-def read_prompt(
-    model: StepModel, state: State, prompt: Ids, count: int, device: torch.device
-) -> tuple[Tensor, State]:
+def read_prompt(model: StepModel, state: State, prompt: Ids, count: int, device: torch.device) -> tuple[Tensor, State]:
     """The logits [B, V] after every id of the prompt was read by `count` columns, and the state."""
     logits: Tensor | None = None
     for start in range(0, len(prompt), PROMPT_WINDOW):

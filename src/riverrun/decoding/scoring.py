@@ -21,8 +21,8 @@ WINDOW = 256  # tokens in one call of the model; no result depends on it but for
 class Scores:
     """The surprise of N tokens, of which the first is read but not predicted.
 
-    ids [N]; nats [N - 1], where nats[i] = -ln p(ids[i + 1] | ids[:i + 1]); top_ids and top_probabilities [N - 1, k]: the
-    k likeliest tokens in the place of ids[i + 1], likeliest first, and their probabilities.
+    ids [N]; nats [N - 1], where nats[i] = -ln p(ids[i + 1] | ids[:i + 1]); top_ids and top_probabilities [N - 1, k]:
+    the k likeliest tokens in the place of ids[i + 1], likeliest first, and their probabilities.
     """
 
     ids: npt.NDArray[np.int64]
