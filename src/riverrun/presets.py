@@ -1,0 +1,129 @@
+"""Presets: named starting points, each with what it is for, what to expect of it, and in what time.
+
+A preset is a layer of values between the defaults and `run.toml`; anything else given overrides it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from riverrun.configuration import Values
+from riverrun.errors import UsageError, nearest
+
+
+class Preset(NamedTuple):
+    """A named layer of values. `expected` is what was measured, with the time; the command is in `benchmarks/`."""
+
+    name: str
+    task: str
+    summary: str
+    values: Values
+    expected: str
+
+
+PRESETS = (
+    Preset(
+        name="default",
+        task="lm",
+        summary="two LSTM layers of 512 over characters, annealed over a quarter of an hour",
+        values={"training": {"minutes": 15.0}},
+        expected="tinyshakespeare, 15 minutes on two idle cores: aims at 1.48 nats per character",
+    ),
+    Preset(
+        name="demo",
+        task="lm",
+        summary="two minutes on the text that every Python carries: one LSTM layer of 512",
+        values={"model": {"layers": 1, "dropout": 0.1}, "training": {"minutes": 2.0, "lanes": 32}},
+        expected="built-in text, 2 minutes on two idle cores: aims at 1.12 nats per character, as the best n-gram model",
+    ),
+    Preset(
+        name="tiny",
+        task="lm",
+        summary="a few seconds, to see that everything works",
+        values={
+            "model": {"hidden": 32, "layers": 1, "dropout": 0.0},
+            "training": {"steps": 60, "lanes": 8, "window": 32, "lr": 0.01},
+        },
+        expected="learns little more than which characters are frequent, in about five seconds",
+    ),
+    Preset(
+        name="min-char-rnn",
+        task="lm",
+        summary="the lecture's (Karpathy's) setting: 100 tanh units, one-hot characters, 25 steps, one stream, Adagrad 0.1",
+        values={
+            "model": {"cell": "elman", "hidden": 100, "layers": 1, "dropout": 0.0, "one_hot": True},
+            "training": {
+                "steps": 100_000,
+                "lanes": 1,
+                "window": 25,
+                "optimiser": "adagrad",
+                "lr": 0.1,
+                "weight_decay": 0.0,
+                "schedule": "constant",
+                "warmup": 0.0,
+                "clip_norm": 0.0,
+                "clip_value": 5.0,
+                "precision": "float32",
+            },
+        },
+        expected="the lecture's loss curve; see benchmarks/ for the characters per second beside its NumPy program",
+    ),
+    Preset(
+        name="word",
+        task="lm",
+        summary="a word model: tied embeddings, strong dropout, early stopping",
+        values={
+            "data": {"tokens": "words", "vocabulary": 10_000},
+            "model": {"hidden": 512, "layers": 2, "tied": True, "dropout": 0.5},
+            "training": {"minutes": 15.0, "lanes": 32, "window": 50, "weight_decay": 0.05, "patience": 4},
+        },
+        expected="no figure measured yet",
+    ),
+    Preset(
+        name="awd",
+        task="lm",
+        summary="AWD-LSTM over words (Merity et al. 2018): DropConnect, variational dropout, random windows, averaged SGD",
+        values={
+            "data": {"tokens": "words"},
+            "model": {
+                "hidden": 1150,
+                "layers": 3,
+                "embedding": 400,
+                "projection": 400,
+                "tied": True,
+                "dropout": 0.4,
+                "embedding_dropout": 0.1,
+                "variational": 0.3,
+                "weight_dropout": 0.5,
+                "activity": 2.0,
+                "temporal_activity": 1.0,
+            },
+            "training": {
+                "epochs": 30.0,
+                "lanes": 20,
+                "window": 70,
+                "random_window": True,
+                "optimiser": "asgd",
+                "lr": 30.0,
+                "weight_decay": 1.2e-6,
+                "schedule": "constant",
+                "warmup": 0.0,
+                "clip_norm": 0.25,
+            },
+        },
+        expected="no figure measured yet; meant for a GPU",
+    ),
+)
+
+
+def find(name: str) -> Preset:
+    """The preset of that name. Raises UsageError naming the nearest.
+
+    >>> find("tiny").values["training"]["steps"]
+    60
+    """
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    names = [preset.name for preset in PRESETS]
+    raise UsageError(f"--preset: expected one of {', '.join(names)}, got {name!r}.{nearest(name, names)}")
