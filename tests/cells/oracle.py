@@ -45,7 +45,7 @@ def elman_relu(w, x, state):
 
 def jordan(w, x, state):
     hidden = np.tanh(net(w, "h", x, state[0]))
-    return (w["U.y"].dot(hidden) + w.get("b.y", 0.0),)
+    return (w["U.o"].dot(hidden) + w.get("b.o", 0.0),)
 
 
 def lstm(w, x, state):

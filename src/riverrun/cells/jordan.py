@@ -6,7 +6,7 @@ from riverrun.cells.cell import Cell, tanh
 
 
 class Jordan(Cell):
-    """Network whose output is fed back: h = tanh(W x + U_h y + b), y = U_y h + b_y (Jordan 1986, "Serial order: a
+    """Network whose output is fed back: h = tanh(W_h x + U_h y + b_h), y = U_o h + b_o (Jordan 1986, "Serial order: a
     parallel distributed processing approach").
 
     y, the output, is the only state and has a width of its own, Y (a layer's output_size). Forcing y by the
@@ -19,4 +19,4 @@ class Jordan(Cell):
 
     def step(x, U, b, y):
         h = tanh(x.h + U.h @ y)
-        return U.y @ h + b.y
+        return U.o @ h + b.o
