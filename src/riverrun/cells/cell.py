@@ -103,9 +103,7 @@ class Cell:
         """Say at once, at the class, what is missing from a cell."""
         super().__init_subclass__()
         if not callable(getattr(cls, "step", None)):
-            raise CellError(
-                f"{cls.__name__}: expected a function `step(x, U, h)` returning the new states; came none."
-            )
+            raise CellError(f"{cls.__name__}: expected a function `step(x, U, h)` returning the new states; came none.")
         if isinstance(cls.states, str):
             raise CellError(f"{cls.__name__}.states: expected a tuple of names, came the string {cls.states!r}.")
         if not cls.states:
@@ -115,13 +113,19 @@ class Cell:
                 raise CellError(f"{cls.__name__}.sizes names {key!r}, which is none of its states {cls.states}.")
 
 
-@functools.cache
 def program(cell: type[Cell]) -> Program:
     """The cell's step as a graph, traced once per class.
 
     Errors: CellError, naming file and line, where the step does what the engine cannot trace.
     """
-    return trace(cell.step, states=cell.states, sizes=dict(cell.sizes), candidate=cell.candidate)
+    return _traced(cell.step, cell.states, tuple(cell.sizes.items()), cell.candidate)
+
+
+@functools.cache
+def _traced(
+    step: Callable[..., Any], states: tuple[str, ...], sizes: tuple[tuple[str, str], ...], candidate: str | None
+) -> Program:
+    return trace(step, states=states, sizes=dict(sizes), candidate=candidate)
 
 
 def keys(cell: type[Cell]) -> tuple[str, ...]:
