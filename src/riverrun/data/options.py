@@ -6,51 +6,51 @@ The dataclass is the single source of the TOML keys, the command-line flags, the
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass, field
+import dataclasses
 
 from riverrun.errors import UsageError, nearest
 
 KINDS = ("chars", "bytes", "words", "bpe")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """How files become tokens and parts.
 
     Raises UsageError where a value is out of range; the message names the option.
     """
 
-    tokens: str = field(
+    tokens: str = dataclasses.field(
         default="chars",
         metadata={
             "help": "unit of text: chars, bytes (any file, also a binary one), words, or bpe (sub-word units)",
             "choices": KINDS,
         },
     )
-    vocabulary: int = field(
+    vocabulary: int = dataclasses.field(
         default=0,
         metadata={"help": "most tokens in the vocabulary; 0: no limit for chars, 20000 words, 4096 bpe units"},
     )
-    min_count: int = field(
+    min_count: int = dataclasses.field(
         default=1,
         metadata={"help": "characters or words seen fewer times than this become the unknown token"},
     )
-    lines: bool = field(
+    lines: bool = dataclasses.field(
         default=False,
         metadata={"help": "every line is an item of its own: it begins with a fresh state and ends with a newline"},
     )
-    field: str = field(default="text", metadata={"help": "the field of .jsonl, or column of .csv / .tsv, with the text"})
-    encoding: str = field(default="utf-8", metadata={"help": "character encoding of the files"})
-    skip_bad_rows: bool = field(
+    field: str = dataclasses.field(default="text", metadata={"help": "the field of .jsonl, or column of .csv / .tsv, with the text"})
+    encoding: str = dataclasses.field(default="utf-8", metadata={"help": "character encoding of the files"})
+    skip_bad_rows: bool = dataclasses.field(
         default=False,
         metadata={"help": "drop, count and record lines that cannot be read, instead of stopping at the first"},
     )
-    valid: str = field(default="", metadata={"help": "a file for validation, instead of a share of the data"})
-    test: str = field(default="", metadata={"help": "a file for the test, instead of a share of the data"})
-    valid_share: float = field(
+    valid: str = dataclasses.field(default="", metadata={"help": "a file for validation, instead of a share of the data"})
+    test: str = dataclasses.field(default="", metadata={"help": "a file for the test, instead of a share of the data"})
+    valid_share: float = dataclasses.field(
         default=0.05, metadata={"help": "share of the data, before the test part, for validation where one is needed"}
     )
-    test_share: float = field(default=0.10, metadata={"help": "share of the data, at its end, held out for the test"})
+    test_share: float = dataclasses.field(default=0.10, metadata={"help": "share of the data, at its end, held out for the test"})
 
     def __post_init__(self) -> None:
         if self.tokens not in KINDS:
