@@ -3,7 +3,7 @@
     P_k(w | c) = max(n(c w) - D(n(c w)), 0) / n(c)  +  (D1 N1(c) + D2 N2(c) + D3 N3+(c)) / n(c) * P_{k-1}(w | c')
 
 Here c' is c without its first token; n are counts at the longest order, and below it the number of different tokens
-that stand before the k-gram; N_j(c) is the number of tokens with n(c w) = j; P_0 is uniform; an unseen c leaves P_{k-1}.
+that stand before the k-gram; N_j(c) is the number of tokens with n(c w) = j; P_0 is uniform; an unseen c leaves P_k-1.
 Chen & Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 4.1.6 and equation 26.
 """
 

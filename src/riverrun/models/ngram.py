@@ -37,7 +37,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a text, for all orders up to `len(orders)`; the token `vocabulary` stands for 'before the start'."""
+    """The counts of a text, for all orders up to `len(orders)`; token `vocabulary` is 'before the start'."""
 
     vocabulary: int
     orders: tuple[Order, ...]

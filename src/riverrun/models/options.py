@@ -1,19 +1,21 @@
 """The options of a language model: one frozen dataclass, read by TOML, flags, docs and the model itself.
 
-Each field's metadata holds `help`, and where they apply `choices`, `least` (the smallest value) and `below` (all values
-are less than it). This file imports no torch.
+Each field's metadata holds `help`, and where they apply `choices` (a tuple, or a function that lists them), `least`
+(the smallest value) and `below` (all values are less than it). This file imports no torch.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from riverrun.cells import names as cell_names
 from riverrun.errors import UsageError, nearest
 
 MODELS = ("recurrent", "window")
 SKIPS = ("none", "residual", "dense")
-RECURRENT_INITS = ("orthogonal", "identity", "uniform")
+RECURRENT_INITS = ("cell", "orthogonal", "identity", "uniform", "glorot", "normal")
 
 
 def _option(default: Any, help: str, **limits: Any) -> Any:
@@ -41,7 +43,7 @@ class LanguageModelOptions:
     model: str = _option(
         "recurrent", "recurrent network, or the fixed-window network of Bengio et al. 2003", choices=MODELS
     )
-    cell: str = _option("lstm", "the recurrent cell: lstm, gru, elman, mingru, ... (`riverrun doctor` lists them)")
+    cell: str = _option("lstm", "the recurrent cell", choices=cell_names)
     hidden: int = _option(512, "width of a recurrent layer, or of the fixed-window network's hidden layer", least=1)
     layers: int = _option(2, "recurrent layers, one on top of the other", least=1)
     embedding: int = _option(0, "width of a token's vector; 0: as wide as what reads or ties it needs", least=0)
@@ -65,7 +67,9 @@ class LanguageModelOptions:
     input_depth: int = _option(1, "layers between a layer's input and its gates (Pascanu et al. 2014)", least=1)
     hidden_depth: int = _option(1, "layers between a state and the next one (deep transition)", least=1)
     output_depth: int = _option(1, "layers between a state and the layer's output", least=1)
-    recurrent_init: str = _option("orthogonal", "how recurrent weights start", choices=RECURRENT_INITS)
+    recurrent_init: str = _option(
+        "cell", "how recurrent weights start; cell: as the cell asks, mostly orthogonal", choices=RECURRENT_INITS
+    )
     forget_bias: float = _option(1.0, "what a forget gate's bias starts at (Jozefowicz et al. 2015)")
     chrono: int = _option(
         0, "spread the forget biases for memories up to this many steps (Tallec & Ollivier 2018); 0: off", least=0
@@ -115,7 +119,7 @@ def _check(name: str, value: Any, limits: Any, kind: type) -> None:
     elif kind is int:
         right = right and isinstance(value, int)
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}[kind]
-    if "choices" in limits:
+    if "choices" in limits and not callable(limits["choices"]):  # callable: looked up, and judged, when it is used
         if value not in limits["choices"]:
             expected = ", ".join(limits["choices"])
             raise UsageError(
@@ -124,6 +128,7 @@ def _check(name: str, value: Any, limits: Any, kind: type) -> None:
         return
     bounds = [f"of at least {limits['least']}"] if "least" in limits else []
     bounds += [f"less than {limits['below']}"] if "below" in limits else []
+    right = right and (isinstance(value, str) or math.isfinite(value))
     inside = right and (not bounds or value >= limits["least"]) and ("below" not in limits or value < limits["below"])
     if not inside:
         raise UsageError(f"{name}: expected {' '.join([words, ' and '.join(bounds)]).strip()}, got {value!r}.")

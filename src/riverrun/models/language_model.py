@@ -1,0 +1,129 @@
+"""The recurrent language model: embedding, recurrent stack, output layer.
+
+e_t = E[x_t]        h_t, s_t = recurrent(e_t, s_{t-1})        p(x_{t+1}) = softmax(V h_t + b)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from riverrun.cells.cell import Cell
+from riverrun.data.batch import Batch
+from riverrun.layers.options import Depth, Dropouts, Initialisation
+from riverrun.layers.recurrent import Recurrent
+from riverrun.models.loss import activity, cross_entropy, temporal_activity
+from riverrun.models.options import LanguageModelOptions
+from riverrun.models.protocol import Loss
+
+State = Any  # what `Recurrent` passes on: for each layer a tuple of [B, n]
+
+EMBEDDING_STD = 0.1  # of a token's vector: large enough that tokens differ from the first step on
+
+
+class LanguageModel(nn.Module):
+    """A recurrent language model over a vocabulary of token ids, time first.
+
+    options: the [model] section. vocabulary: V, how many tokens there are. cell: a class of one's own, in place of the
+    one that `options.cell` names.
+
+    The embedding starts at N(0, 0.1^2) (tied weights at N(0, 1 / width): they are the output layer too), the output
+    layer at Glorot's with a zero bias, so that the first prediction is close to uniform.
+
+    >>> model = LanguageModel(LanguageModelOptions(hidden=8, layers=1, dropout=0.0), vocabulary=5)
+    >>> logits, state = model(torch.tensor([[1], [4], [2]]))
+    >>> logits.shape
+    torch.Size([3, 1, 5])
+    """
+
+    def __init__(self, options: LanguageModelOptions, vocabulary: int, *, cell: type[Cell] | None = None) -> None:
+        super().__init__()
+        self.options, self.vocabulary = options, vocabulary
+        width = vocabulary if options.one_hot else options.embedding_size
+        self.embedding = None if options.one_hot else nn.Embedding(vocabulary, width)
+        self.recurrent = Recurrent(
+            cell or options.cell,
+            width,
+            options.hidden,
+            num_layers=options.layers,
+            bias=options.bias,
+            projection=options.projection,
+            skip=options.skip,
+            learned_initial=options.learned_initial,
+            norm=options.norm,
+            dropouts=Dropouts(
+                between=options.dropout if options.layers > 1 else 0.0,
+                variational=options.variational,
+                recurrent=options.recurrent_dropout,
+                weight=options.weight_dropout,
+                zoneout=options.zoneout,
+            ),
+            depth=Depth(input=options.input_depth, hidden=options.hidden_depth, output=options.output_depth),
+            initialisation=Initialisation(
+                recurrent=options.recurrent_init, forget_bias=options.forget_bias, chrono=options.chrono
+            ),
+        )
+        # Tied: the output layer is a bias only, so that no weight has two names.
+        self.output = None if options.tied else nn.Linear(self.recurrent.output_width, vocabulary)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary)) if options.tied else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=width**-0.5 if options.tied else EMBEDDING_STD)
+        if self.output is not None:
+            nn.init.xavier_uniform_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first token of `batch` sequences."""
+        return self.recurrent.initial_state(batch)
+
+    def forward(self, inputs: Tensor, state: State = None, resets: Tensor | None = None) -> tuple[Tensor, State]:
+        """Logits of the token that follows each input, [T, B, V], and the state after the last.
+
+        inputs: [T, B] int64. state: from an earlier call, None for the initial one. resets: [T, B] bool, True where the
+        state starts anew before that step.
+        """
+        output, state = self._read(inputs, state, resets)
+        return self._logits(self._drop(output)), state
+
+    def loss(self, batch: Batch, state: State = None) -> Loss:
+        """The loss of a window that goes on from `state`; the regularisers count once a token, so that sums add up."""
+        output, state = self._read(batch.inputs, state, batch.resets)
+        dropped = self._drop(output)
+        total, nats = cross_entropy(self._logits(dropped), batch.targets, self.options.label_smoothing)
+        if self.options.activity:
+            total = total + batch.tokens * activity(dropped, self.options.activity)
+        if self.options.temporal_activity:
+            total = total + batch.tokens * temporal_activity(output, batch.resets, self.options.temporal_activity)
+        return Loss(total, batch.tokens, nats, state)
+
+    @torch.no_grad()
+    def step(self, state: State, token: Tensor) -> tuple[Tensor, State]:
+        """The logits, [B, V], of the token that follows `token`, [B], and the new state."""
+        logits, state = self(token[None], state)
+        return logits[0], state
+
+    def _read(self, inputs: Tensor, state: State, resets: Tensor | None) -> tuple[Tensor, State]:
+        recurrence = self.recurrent(self._embed(inputs), state, resets=resets)
+        return recurrence.output, recurrence.state
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """[T, B] -> [T, B, E]."""
+        if self.embedding is None:
+            return functional.one_hot(inputs, self.vocabulary).to(next(self.recurrent.parameters()).dtype)
+        weight, drop = self.embedding.weight, self.options.embedding_dropout
+        if self.training and drop:  # whole tokens, everywhere in the window (Gal & Ghahramani 2016; Merity et al. 2018)
+            weight = weight * functional.dropout(weight.new_ones(self.vocabulary, 1), drop)
+        return functional.embedding(inputs, weight)
+
+    def _drop(self, output: Tensor) -> Tensor:
+        return functional.dropout(output, self.options.dropout, self.training)
+
+    def _logits(self, output: Tensor) -> Tensor:
+        """[T, B, n] -> [T, B, V]."""
+        if self.output is not None:
+            return self.output(output)  # type: ignore[no-any-return]
+        assert self.embedding is not None
+        return functional.linear(output, self.embedding.weight, self.output_bias)
