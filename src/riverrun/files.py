@@ -104,24 +104,42 @@ def read_folder(path: Path, names: Iterable[str] | None = None) -> dict[str, byt
         path = old
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
-        wanted = list(manifest) if names is None else list(names)
-        sums = {name: manifest[name]["sha256"] for name in wanted}
-    except FileNotFoundError:
-        raise ModelError(f"{path / MANIFEST}: not found, so {path} is no complete model or checkpoint folder.") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path / MANIFEST}: not a readable manifest ({error}). Restore the folder from a copy.") from None
+        known = {name: entry["sha256"] for name, entry in manifest.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(
+            f"{path / MANIFEST}: not found, so {path} is no complete model or checkpoint folder."
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path / MANIFEST}: cannot be read ({error.strerror}).") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"{path / MANIFEST}: not a readable manifest ({error}). Restore the folder from a copy."
+        ) from None
     files = {}
-    for name in wanted:
+    for name in known if names is None else names:
+        if name not in known:
+            raise ModelError(f"{path / name}: not listed in {MANIFEST}, so this folder was written without it.")
         try:
             data = (path / name).read_bytes()
         except OSError as error:
-            raise ModelError(f"{path / name}: cannot be read ({error.strerror}). Restore the folder from a copy.") from None
-        if sha256(data) != sums[name]:
+            raise ModelError(
+                f"{path / name}: cannot be read ({error.strerror}). Restore the folder from a copy."
+            ) from None
+        if sha256(data) != known[name]:
             raise ModelError(
                 f"{path / name}: corrupted: its SHA-256 is not the one in {MANIFEST}. Restore the folder from a copy."
             )
         files[name] = data
     return files
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that no reader, and no process killed half-way, ever sees a part of it under its name."""
+    gone = path.with_name(f"{TEMP}gone-{path.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def sweep(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """What training sees of a model: a loss over a batch, and a state that is passed on to the next batch.
 
-The loop never calls a model in another way, so a language model, a tagger and an encoder-decoder train through it alike.
+The loop calls a model in no other way, so a language model, a tagger and an encoder-decoder train through it alike.
 """
 
 from __future__ import annotations

@@ -78,13 +78,20 @@ class TrainingOptions:
             self._check(name, "a share, from 0 to 1", 0 <= getattr(self, name) <= 1)
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             value = getattr(self, name)
-            self._check(name, f"one of {', '.join(known)}", value in known, nearest(value, known))
+            self._check(name, f"one of {', '.join(known)}", value in known, nearest(str(value), known))
+        if self.optimiser == "asgd" and self.average:
+            raise UsageError("--average and --optimiser asgd both average the weights: leave one of them out.")
 
     def _check(self, name: str, expected: str, right: bool, hint: str = "") -> None:
         value = getattr(self, name)
         finite = not isinstance(value, float) or math.isfinite(value)
         if not (right and finite):
             raise UsageError(f"--{name.replace('_', '-')}: expected {expected}; got {value!r}.{hint}")
+
+    @property
+    def selects(self) -> bool:
+        """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD."""
+        return self.patience > 0 or self.schedule == "plateau" or self.optimiser == "asgd"
 
     def budget(self) -> str:
         """The budget in words, as it is shown: `15 minutes`, `2000 steps or 3 epochs`."""

@@ -1,0 +1,78 @@
+"""The device, and the number format of its products: each chosen with the sentence why."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+
+from riverrun.errors import UsageError
+
+
+class Precision(NamedTuple):
+    """What the weights are kept in, what the products are made in, and why.
+
+    weights: the dtype of parameters and optimiser: float32, or float64 where that was asked for.
+    products: the dtype of autocast, or None where products are made in the weights' own dtype.
+    """
+
+    weights: torch.dtype
+    products: torch.dtype | None
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """`bfloat16`, as on the command line."""
+        return str(self.products or self.weights).removeprefix("torch.")
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """The context in which a loss is computed; weights and optimiser stay in `weights`."""
+        if self.products is None:
+            return nullcontext()
+        # cache_enabled would keep bfloat16 copies of the weights beyond the update that changes them.
+        return torch.autocast(device.type, dtype=self.products)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first GPU where there is one, else the CPU. Raises UsageError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:N; got {name!r}.") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise UsageError(f"--device {name}: this machine shows torch {count} GPUs. Use --device cpu or auto.")
+    elif device.type != "cpu":
+        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:N; got {name!r}.")
+    return device
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    # AMX is the unit that makes bfloat16 products pay; avx512_bf16 alone gains nothing over float32 once the casts are
+    # paid for. `get_capabilities` is torch >= 2.11; the private name is older.
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        return bool(capabilities().get("amx_bf16", False))
+    older = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(older and older())
+
+
+def choose_precision(name: str, device: torch.device) -> Precision:
+    """The precision of that name; `auto` is bfloat16 where the device multiplies it natively, else float32."""
+    if name == "float64":
+        return Precision(torch.float64, None, "asked for")
+    if name == "float32":
+        return Precision(torch.float32, None, "asked for")
+    if name in ("bfloat16", "float16"):
+        return Precision(torch.float32, getattr(torch, name), "asked for; weights and optimiser stay in float32")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision(torch.float32, torch.bfloat16, "the GPU multiplies bfloat16 natively")
+        return Precision(torch.float32, None, "the GPU does not multiply bfloat16 natively")
+    if _cpu_multiplies_bfloat16():
+        return Precision(torch.float32, torch.bfloat16, "the CPU multiplies bfloat16 natively (amx_bf16)")
+    return Precision(torch.float32, None, "the CPU has no amx_bf16, so bfloat16 would not be faster")
