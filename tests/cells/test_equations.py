@@ -86,7 +86,7 @@ def test_chos_gru_keeps_where_z_is_zero_and_torchs_where_z_is_one():
 
 def test_peepholes_of_i_and_f_see_the_old_cell_state_and_that_of_o_the_new_one():
     zero, far = torch.zeros(1, 1), torch.tensor([[60.0]])
-    weights = {f"U.{k}": zero for k in "ifgo"} | {"p.i": torch.tensor([1.0]), "p.f": torch.zeros(1), "p.o": far[0]}
+    weights = {f"U.{k}": zero for k in "ifgo"} | {"p.i": torch.tensor([1.0]), "p.f": torch.zeros(1), "p.o": 10 * far[0]}
     x = {"i": zero, "f": -far, "g": far, "o": zero}  # c = 0 * c + sigmoid(1 * old c) * 1
     h, c = run_step(cells.find("peephole").step, x, weights, {"h": zero, "c": torch.tensor([[-2.0]])})
     torch.testing.assert_close(c, torch.sigmoid(torch.tensor([[-2.0]])))
