@@ -179,7 +179,8 @@ class _Run:
                 self.last_step_seconds = self.seconds - began
                 over = fraction >= 1 or self.stop != 0
                 if told.due(self.seconds) or over:
-                    self.tell("step", **told.flush(self.tokens, self.seconds), lr=lr, gradient_norm=_plain(norm))
+                    values = told.flush(self.tokens, self.seconds)
+                    self.tell("step", **values, lr=lr, gradient_norm=_plain(norm), fraction=fraction)
                 improved = self._watch(fraction, over)
                 if 0 < self.options.patience <= self.selection.since:
                     stopped = "patience"
