@@ -15,11 +15,12 @@ all come before it. The list of operations is closed; this is all of it:
     rowwise      mean     the mean of a row, at every place of the row
                  rstd     1 / sqrt(variance of a row + 1e-5), at every place of the row
 
-and four that only the program of a gradient uses (`adjoint.py`):
+and those that only the program of a gradient uses (`adjoint.py`):
 
     leaves       saved    a value of the forward step       gradient    what arrives at a new state
     product      matmul_t g @ U.k
-    elementwise  sign     -1, 0, 1                          positive    1 where v > 0, else 0
+    elementwise  sign     -1, 0, 1                          positive      1 where v > 0, else 0
+                 sigmoid_grad  g y (1 - y)                 tanh_grad     g (1 - y^2)
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ UNARY = (
     "neg", "sigmoid", "tanh", "relu", "exp", "log", "softplus", "square", "sqrt", "abs", "sign", "positive",
 )  # fmt: skip
 BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
+GRADIENTS = ("sigmoid_grad", "tanh_grad")
 ROWWISE = ("mean", "rstd")
-OPERATIONS = (*LEAVES, *PRODUCTS, *UNARY, *BINARY, *ROWWISE)
+OPERATIONS = (*LEAVES, *PRODUCTS, *UNARY, *BINARY, *GRADIENTS, *ROWWISE)
 RSTD_EPSILON = 1e-5
 
 
