@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     resets: [T, B] bool, True where the state starts anew *before* that step; None where it does nowhere.
     tokens: how many targets are >= 0.
     position: where in its lanes the window begins, counted in steps from the beginning of the epoch.
-    scale: what the learning rate is multiplied with, T / window where windows are random (Merity et al. 2018, section 5).
+    scale: what the learning rate is multiplied with, T / window where windows are random (Merity et al. 2018).
     """
 
     inputs: Tensor

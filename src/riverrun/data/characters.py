@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from riverrun.data.tokenizer import UNKNOWN, Tokenizer, Unseen
+from riverrun.data.tokenizer import UNKNOWN, Encoded, Tokenizer, Unseen
 from riverrun.errors import DataError, UsageError
 
 _ABSENT: Final = -1
@@ -101,17 +101,15 @@ class Characters(Tokenizer):
         if bool((ids == _ABSENT).any()):
             if unseen == "error" or self.unknown is None:
                 strange = [chr(code) for code in np.unique(codes[ids == _ABSENT])]
-                sentence = f"characters that are not in the vocabulary: {listed(strange)}. "
-                known = "It knows " + "".join(self.characters[:200]).__repr__() + "."
+                sentence = f"the text has characters that are not in the vocabulary: {listed(strange)}."
                 if unseen == "error":
-                    raise UsageError(f"the text has {sentence}Leave them out. {known}")
-                raise DataError(
-                    f"the text has {sentence}Train with --min-count 2 for an unknown token, or with --tokens bytes. {known}"
-                )
+                    known = "".join(self.characters[:200])
+                    raise UsageError(f"{sentence} Leave them out. Known are {known!r}.")
+                raise DataError(f"{sentence} Train with --min-count 2 for an unknown token, or with --tokens bytes.")
             ids = np.where(ids == _ABSENT, self.unknown, ids)
         return ids
 
-    def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> tuple[NDArray[np.int64], list[int]]:
+    def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> Encoded:
         strings = [as_text(text) for text in texts]
         return self.encode("".join(strings), unseen), [len(string) for string in strings]
 
@@ -145,14 +143,19 @@ class Bytes(Tokenizer):
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
         return np.frombuffer(data, np.uint8).astype(np.int64)
 
-    def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> tuple[NDArray[np.int64], list[int]]:
-        arrays = [self.encode(text) for text in texts]
-        return np.concatenate(arrays) if arrays else np.zeros(0, np.int64), [len(array) for array in arrays]
-
     def to_json(self) -> bytes:
-        model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                 "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                 "vocab": byte_ids(), "merges": []}
+        model: dict[str, Any] = {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": byte_ids(),
+            "merges": [],
+        }
         level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
         return hugging_face(model, level, level)
 
@@ -171,8 +174,17 @@ def byte_ids() -> dict[str, int]:
 
 def hugging_face(model: dict[str, Any], before: dict[str, Any], decoder: dict[str, Any]) -> bytes:
     """The JSON of a tokenizer in the `tokenizers` format."""
-    content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
-               "pre_tokenizer": before, "post_processor": None, "decoder": decoder, "model": model}
+    content: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": before,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": model,
+    }
     return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8")
 
 

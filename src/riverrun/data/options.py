@@ -39,18 +39,24 @@ class DataOptions:
         default=False,
         metadata={"help": "every line is an item of its own: it begins with a fresh state and ends with a newline"},
     )
-    field: str = dataclasses.field(default="text", metadata={"help": "the field of .jsonl, or column of .csv / .tsv, with the text"})
+    field: str = dataclasses.field(
+        default="text", metadata={"help": "the field of .jsonl, or column of .csv / .tsv, with the text"}
+    )
     encoding: str = dataclasses.field(default="utf-8", metadata={"help": "character encoding of the files"})
     skip_bad_rows: bool = dataclasses.field(
         default=False,
         metadata={"help": "drop, count and record lines that cannot be read, instead of stopping at the first"},
     )
-    valid: str = dataclasses.field(default="", metadata={"help": "a file for validation, instead of a share of the data"})
+    valid: str = dataclasses.field(
+        default="", metadata={"help": "a file for validation, instead of a share of the data"}
+    )
     test: str = dataclasses.field(default="", metadata={"help": "a file for the test, instead of a share of the data"})
     valid_share: float = dataclasses.field(
         default=0.05, metadata={"help": "share of the data, before the test part, for validation where one is needed"}
     )
-    test_share: float = dataclasses.field(default=0.10, metadata={"help": "share of the data, at its end, held out for the test"})
+    test_share: float = dataclasses.field(
+        default=0.10, metadata={"help": "share of the data, at its end, held out for the test"}
+    )
 
     def __post_init__(self) -> None:
         if self.tokens not in KINDS:

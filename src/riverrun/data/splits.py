@@ -44,65 +44,63 @@ def split(
     """
     for name, wanted, given in (("valid", options.valid, valid), ("test", options.test, test)):
         if bool(wanted) != (given is not None):
-            raise UsageError(f"{name}: the file is {wanted or 'not named'!r}, but its tokens are {'not ' * (not given)}given.")
+            raise UsageError(
+                f"{name}: expected tokens where a file is named and none elsewhere; the file is {wanted!r}."
+            )
+    words = [f"{name} from {file}" for name, file in (("validation", options.valid), ("test", options.test)) if file]
+    whole = tokens
     if tokens.parts is not None:
-        train, valid, test, rule = _by_column(tokens, valid, test)
-    else:
-        train, valid, test, rule = _by_share(tokens, options, select, valid, test)
+        whole, valid, test = _by_column(tokens, valid, test)
+        words.append("rows by their split column")
+    train, valid, test, more = _by_share(whole, options, select, valid, test)
+    words += more if valid is not None else [*more, "no validation part, as nothing is selected on it"]
     for name, part in (("training", train), ("validation", valid), ("test", test)):
         if part is not None and len(part.ids) < LEAST:
             raise DataError(
-                f"too short to split: {len(tokens.ids):,} tokens leave {len(part.ids)} for the {name} part, which needs "
-                f"at least {LEAST}. Give more text, or separate files (--valid, --test)."
+                f"too short to split: {len(tokens.ids):,} tokens leave {len(part.ids)} for the {name} part, "
+                f"which needs at least {LEAST}. Give more text, or separate files (--valid, --test)."
             )
     _check_varied(train)
-    return Splits(train, valid, test, rule)
+    return Splits(train, valid, test, "; ".join(words))
 
 
 def _by_share(
     tokens: Tokens, options: DataOptions, select: bool, valid: Tokens | None, test: Tokens | None
-) -> tuple[Tokens, Tokens | None, Tokens, str]:
-    count = len(tokens.ids)
-    words, end = [], count
+) -> tuple[Tokens, Tokens | None, Tokens, list[str]]:
+    """Cut from the end of `tokens` the parts that are not given, and say how."""
+    count = end = len(tokens.ids)
+    words = []
     if test is None:
-        end = _cut(tokens, count - round(count * options.test_share), count * options.test_share / 10)
-        test, last = tokens.part(end, count), f"the last {options.test_share:.3g} of the tokens for the test"
-        words.append(f"{last} (from token {end:,} of {count:,})")
-    else:
-        words.append(f"the file {options.test} for the test")
+        end = _cut(tokens, count, count * options.test_share)
+        test = tokens.part(end, count)
+        words.append(f"the last {100 * options.test_share:.4g} % of {count:,} tokens for the test (from token {end:,})")
     if valid is None and select:
-        stop = end
-        end = _cut(tokens, max(stop - round(count * options.valid_share), 0), count * options.valid_share / 10)
+        stop, end = end, _cut(tokens, end, count * options.valid_share)
         valid = tokens.part(end, stop)
-        words.append(f"the {options.valid_share:.3g} before it for validation (from token {end:,})")
-    elif valid is not None:
-        words.append(f"the file {options.valid} for validation")
-    else:
-        words.append("no validation part, as nothing is selected on it")
-    return tokens.part(0, end), valid, test, "; ".join(words)
+        words.append(f"the {100 * options.valid_share:.4g} % before it for validation (from token {end:,})")
+    return tokens.part(0, end), valid, test, words
 
 
-def _by_column(tokens: Tokens, valid: Tokens | None, test: Tokens | None) -> tuple[Tokens, Tokens | None, Tokens, str]:
+def _by_column(
+    tokens: Tokens, valid: Tokens | None, test: Tokens | None
+) -> tuple[Tokens, Tokens | None, Tokens | None]:
+    """The parts that a `split` column names; those that are given, or that no row has, stay as they are."""
     assert tokens.parts is not None
     train_end, valid_end = tokens.parts
-    words = ["rows by their split column"]
-    if valid is None:
-        valid = tokens.part(train_end, valid_end) if valid_end > train_end else None
-    else:
-        words.append("validation from its own file")
-    if test is None:
+    if valid is None and valid_end > train_end:
+        valid = tokens.part(train_end, valid_end)
+    if test is None and len(tokens.ids) > valid_end:
         test = tokens.part(valid_end, len(tokens.ids))
-    else:
-        words.append("test from its own file")
-    return tokens.part(0, train_end), valid, test, ", ".join(words)
+    return tokens.part(0, train_end), valid, test
 
 
-def _cut(tokens: Tokens, place: int, tolerance: float) -> int:
-    """`place`, or the beginning of a document nearest to it where one is near."""
+def _cut(tokens: Tokens, end: int, size: float) -> int:
+    """`end - size`, or the beginning of the document nearest to it where one lies within a tenth of the size."""
+    place = max(end - round(size), 0)
     near = int(np.searchsorted(tokens.starts, place))
-    around = [int(start) for start in tokens.starts[max(near - 1, 0) : near + 1] if abs(int(start) - place) <= tolerance]
-    around = [start for start in around if 0 < start < len(tokens.ids)]
-    return min(around, key=lambda start: abs(start - place), default=place)
+    around = [int(start) for start in tokens.starts[max(near - 1, 0) : near + 1]]
+    fitting = [start for start in around if 0 < start < end and abs(start - place) <= size / 10]
+    return min(fitting, key=lambda start: abs(start - place), default=place)
 
 
 def _check_varied(train: Tokens) -> None:
@@ -110,5 +108,6 @@ def _check_varied(train: Tokens) -> None:
         if bool((train.ids[begin : begin + (1 << 20)] != train.ids[0]).any()):
             return
     raise DataError(
-        f"the training part is one token repeated {len(train.ids):,} times: there is nothing to predict. Give real text."
+        f"the training part is one token repeated {len(train.ids):,} times: there is nothing to predict in it. "
+        "Give real text."
     )

@@ -158,7 +158,7 @@ def evaluation(tokens: Tokens, window: int, *, lanes: int = 1, overlap: int = 0)
 def _boundaries(
     starts: NDArray[np.int64], origins: NDArray[np.int64], begin: int, end: int, targets: torch.Tensor
 ) -> torch.Tensor | None:
-    """Resets [T, B] at document starts in steps begin..end-1 (None where there is none); ignores targets across them."""
+    """Resets [T, B] at document starts in begin..end-1 (None where there is none); ignores targets across them."""
     first = np.searchsorted(starts, origins + begin, side="left")
     last = np.searchsorted(starts, origins + end, side="right")  # a start at `end` makes the last target cross
     busy = np.flatnonzero(last > first)

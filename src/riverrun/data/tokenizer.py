@@ -11,6 +11,7 @@ import codecs
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,15 @@ from numpy.typing import NDArray
 from riverrun.errors import ModelError, UsageError, nearest
 
 Unseen = Literal["error", "unknown"]
+Encoded = tuple[NDArray[np.int64], list[int]]  # the ids of many texts, and how many each has
 UNKNOWN = "<unk>"
+# Imported when asked for: each file needs the contract below, and bpe a library that takes its time.
+_HOMES = {
+    "chars": ("riverrun.data.characters", "Characters"),
+    "bytes": ("riverrun.data.characters", "Bytes"),
+    "words": ("riverrun.data.words", "Words"),
+    "bpe": ("riverrun.data.subwords", "Subwords"),
+}
 
 
 class Tokenizer(ABC):
@@ -82,7 +91,7 @@ class Tokenizer(ABC):
     def to_json(self) -> bytes:
         """The content of tokenizer.json."""
 
-    def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> tuple[NDArray[np.int64], list[int]]:
+    def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> Encoded:
         """The ids of many texts, one after the other, and how many each has."""
         arrays = [self.encode(text, unseen) for text in texts]
         return np.concatenate(arrays) if arrays else np.zeros(0, np.int64), [len(array) for array in arrays]
@@ -137,22 +146,11 @@ class Tokenizer(ABC):
 
 
 def _kind(kind: str) -> type[Tokenizer]:
-    # Imported where they are used: each kind's file needs the contract above, and bpe a library that is slow to import.
-    from riverrun.data.characters import Bytes, Characters
-
-    known: dict[str, type[Tokenizer]] = {"chars": Characters, "bytes": Bytes}
-    if kind == "words":
-        from riverrun.data.words import Words
-
-        return Words
-    if kind == "bpe":
-        from riverrun.data.subwords import Subwords
-
-        return Subwords
-    if kind not in known:
-        names = ("chars", "bytes", "words", "bpe")
-        raise UsageError(f"tokens: expected one of {', '.join(names)}, got {kind!r}.{nearest(kind, names)}")
-    return known[kind]
+    if kind not in _HOMES:
+        raise UsageError(f"tokens: expected one of {', '.join(_HOMES)}, got {kind!r}.{nearest(kind, _HOMES)}")
+    home, name = _HOMES[kind]
+    found: type[Tokenizer] = getattr(import_module(home), name)
+    return found
 
 
 def _kind_of(content: dict[str, Any]) -> str:

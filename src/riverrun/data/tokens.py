@@ -1,19 +1,33 @@
-"""Tokens: a corpus as one array of ids, in memory or memory-mapped, and where its documents begin."""
+"""Tokens: a corpus as one array of ids, in memory or memory-mapped, and where its documents begin.
+
+A corpus larger than memory is tokenised once: ids go to a file as they come, in a folder named by what they depend on
+(the SHA-256 of every file, the vocabulary, the options that change what is read), which later runs map again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riverrun.data.readers import Corpus
+from riverrun.data.readers import Corpus, Piece
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import DataError
+from riverrun.files import TEMP, sha256_file, write_atomic
 
 Progress = Callable[[int, int], None]  # bytes read so far, bytes in all
+
+IN_MEMORY = 1 << 28  # bytes of ids; more go to a file where a folder is given
+_TOGETHER = 1 << 20  # characters encoded at once
+_PARTS = ("train", "valid", "test")
+_FORMAT = 1
 
 
 class Tokens(NamedTuple):
@@ -32,14 +46,165 @@ class Tokens(NamedTuple):
         return Tokens(self.ids[begin:end], np.concatenate([np.zeros(1, np.int64), inside]))
 
 
-def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path | None = None, progress: Progress | None = None) -> Tokens:
-    """All of `corpus` as Tokens."""
-    arrays, starts, count = [], [], 0
-    for piece in corpus.pieces(progress):
-        if piece.starts_document:
-            starts.append(count)
-        arrays.append(tokenizer.encode(piece.text, unseen="unknown").astype(tokenizer.dtype))
-        count += len(arrays[-1])
-    if not count:
-        raise DataError(f"{corpus.name}: no text in it.")
-    return Tokens(np.concatenate(arrays), np.asarray(starts, np.int64))
+def tokenise(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    in_memory: int = IN_MEMORY,
+) -> Tokens:
+    """All of `corpus` as Tokens; rows with a `split` column in the order train, valid, test.
+
+    folder: where an array of more than `in_memory` bytes goes (None: it stays in memory, whatever its size); it is
+    written whole or not at all, and mapped again when the same is asked for. progress(bytes read, bytes in all).
+    Raises DataError for a corpus that cannot be read or has no text, or where the folder cannot be written.
+    """
+    if folder is None:
+        return _gather(corpus, tokenizer, None, progress, in_memory)
+    home = folder / f"tokens-{_key(corpus, tokenizer)[:16]}"
+    stored = _load(home)
+    if stored is not None:
+        return stored
+    temp = folder / f"{TEMP}{home.name}-{os.getpid()}"
+    try:
+        tokens = _gather(corpus, tokenizer, temp, progress, in_memory)
+        if not temp.exists():
+            return tokens
+        shutil.rmtree(home, ignore_errors=True)  # one that does not load
+        os.replace(temp, home)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the token array cannot be written ({error.strerror or error}). Make room for it, or read less."
+        ) from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+    stored = _load(home)
+    if stored is None:
+        raise DataError(f"{home}: the token array that was just written does not read back. Check the disk.")
+    return stored
+
+
+class _Lane:
+    """The ids of one part as they come: in memory, from the moment of `spill` on in a file."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype, self.count, self.starts = dtype, 0, list[NDArray[np.int64]]()
+        self.arrays: list[NDArray[Any]] = []
+        self.file: IO[bytes] | None = None
+
+    def add(self, ids: NDArray[np.int64], starts: NDArray[np.int64]) -> None:
+        self.starts.append(starts + self.count)
+        self.count += len(ids)
+        small = ids.astype(self.dtype)
+        if self.file is None:
+            self.arrays.append(small)
+        else:
+            self.file.write(small.data)
+
+    def spill(self, path: Path) -> None:
+        self.file = path.open("w+b")
+        for array in self.arrays:
+            self.file.write(array.data)
+        self.arrays = []
+
+
+def _gather(
+    corpus: Corpus, tokenizer: Tokenizer, temp: Path | None, progress: Progress | None, in_memory: int
+) -> Tokens:
+    lanes = {part: _Lane(tokenizer.dtype) for part in _PARTS}
+    told, spilled = False, False
+    try:
+        for part, pieces in _batches(corpus.pieces(progress)):
+            told = told or part != ""
+            ids, counts = tokenizer.encode_each([piece.text for piece in pieces], unseen="unknown")
+            before = np.cumsum([0, *counts[:-1]])
+            lanes[part or "train"].add(ids, before[[piece.starts_document for piece in pieces]])
+            size = sum(lane.count for lane in lanes.values()) * tokenizer.dtype.itemsize
+            if temp is not None and not spilled and size > in_memory:
+                shutil.rmtree(temp, ignore_errors=True)
+                temp.mkdir(parents=True)
+                for name, lane in lanes.items():
+                    lane.spill(temp / f"{name}.part")
+                spilled = True
+        ends = np.cumsum([lanes[part].count for part in _PARTS])
+        parts = (int(ends[0]), int(ends[1])) if told else None
+        shifts = zip(_PARTS, [0, *ends[:-1]], strict=True)
+        starts = np.concatenate(
+            [s + shift for part, shift in shifts for s in [*lanes[part].starts, np.zeros(0, np.int64)]]
+        )
+        if not spilled:
+            ids = np.concatenate([array for part in _PARTS for array in lanes[part].arrays])
+            return Tokens(ids, starts, parts)
+        assert temp is not None
+        return _store(temp, lanes, starts, parts)
+    finally:
+        for lane in lanes.values():
+            if lane.file is not None:
+                lane.file.close()
+
+
+def _batches(pieces: Iterator[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+    """Neighbouring pieces of one part, so many that encoding them together pays."""
+    waiting: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        if waiting and (size >= _TOGETHER or piece.part != waiting[0].part):
+            yield waiting[0].part, waiting
+            waiting, size = [], 0
+        waiting.append(piece)
+        size += len(piece.text)
+    if waiting:
+        yield waiting[0].part, waiting
+
+
+def _store(temp: Path, lanes: dict[str, _Lane], starts: NDArray[np.int64], parts: tuple[int, int] | None) -> Tokens:
+    """Append the parts' files into one, with the document starts and a description of both beside it."""
+    whole = lanes["train"]
+    assert whole.file is not None
+    for part in _PARTS[1:]:
+        file = lanes[part].file
+        assert file is not None
+        file.seek(0)
+        shutil.copyfileobj(file, whole.file, 1 << 20)
+        file.close()
+        (temp / f"{part}.part").unlink()
+    whole.file.flush()
+    os.fsync(whole.file.fileno())
+    os.replace(temp / "train.part", temp / "ids.bin")
+    write_atomic(temp / "starts.bin", starts.tobytes())
+    count = sum(lane.count for lane in lanes.values())
+    about = {
+        "format": _FORMAT,
+        "dtype": whole.dtype.str,
+        "count": count,
+        "parts": parts,
+        "sha256": {name: sha256_file(temp / name) for name in ("ids.bin", "starts.bin")},
+    }
+    write_atomic(temp / "tokens.json", json.dumps(about, indent=1).encode())
+    return Tokens(np.memmap(temp / "ids.bin", whole.dtype, "r", shape=(count,)), starts, parts)
+
+
+def _load(home: Path) -> Tokens | None:
+    """The stored tokens, mapped, or None where they are absent or not what was written."""
+    try:
+        about = json.loads((home / "tokens.json").read_bytes())
+        if about["format"] != _FORMAT or any(sha256_file(home / name) != sha for name, sha in about["sha256"].items()):
+            return None
+        ids = np.memmap(home / "ids.bin", np.dtype(about["dtype"]), "r", shape=(about["count"],))
+        starts = np.fromfile(home / "starts.bin", np.int64)
+        return Tokens(ids, starts, tuple(about["parts"]) if about["parts"] else None)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _key(corpus: Corpus, tokenizer: Tokenizer) -> str:
+    """What the ids depend on, as one SHA-256."""
+    options = corpus.options
+    parts = [
+        _FORMAT,
+        [(Path(source.name).name, source.sha256) for source in corpus.sources],
+        [options.tokens, options.lines, options.field, options.encoding, options.skip_bad_rows],
+        hashlib.sha256(tokenizer.to_json()).hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

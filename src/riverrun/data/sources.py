@@ -1,0 +1,194 @@
+"""Sources: what a user's paths stand for: files, folders, archives, standard input; opened as bytes, uncompressed.
+
+    notes.txt   notes.txt.gz (.bz2, .xz)   notes/ (every file below it, in the order of their paths)
+    notes.zip   notes.tar   notes.tar.gz (every member, in the order of their names)   - (standard input)
+
+Hidden files (and the `__MACOSX` folder of zip files) are passed over.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, cast
+
+from riverrun.errors import DataError, nearest
+
+STANDARD_INPUT = "-"
+_COMPRESSED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
+    ".gz": lambda raw: cast(IO[bytes], gzip.GzipFile(fileobj=raw)),
+    ".bz2": lambda raw: bz2.BZ2File(raw),
+    ".xz": lambda raw: lzma.LZMAFile(raw),  # noqa: SIM115  (closed with the file below it)
+}
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
+_IN_MEMORY = 1 << 26  # bytes of standard input, or of an unpacked archive; more go to a temporary file
+
+
+class Source(NamedTuple):
+    """One file as the user knows it. open: a new handle at its first byte; each handle has a position of its own."""
+
+    name: str
+    size: int
+    sha256: str
+    open: Callable[[], IO[bytes]]
+
+
+class Member(NamedTuple):
+    """One document to read: a file, or a member of an archive (its name then is `archive:member`)."""
+
+    name: str
+    suffix: str  # lower case, without that of compression
+    stream: IO[bytes]  # uncompressed
+    position: Callable[[], int]  # bytes of the source that have been read
+
+
+def find(paths: Iterable[str | Path]) -> list[Source]:
+    """The files behind `paths`, folders in their order. Raises DataError naming one that is missing or unreadable."""
+    sources = []
+    for given in paths:
+        if str(given) == STANDARD_INPUT:
+            sources.append(_standard_input())
+            continue
+        path = Path(given)
+        with reading(str(path)):
+            if path.is_dir():
+                below = sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.relative_to(path).parts)
+                files = [p for p in below if not _hidden(p.relative_to(path).parts)]
+                if not files:
+                    raise DataError(f"{path}: no files in this folder; expected text files, one document each.")
+                sources.extend(_file(p) for p in files)
+            else:
+                sources.append(_file(path))
+    return sources
+
+
+def members(source: Source) -> Iterator[Member]:
+    """The documents of a source, one after the other; each stream is closed when the next is asked for."""
+    stem, suffix = _without_compression(source.name)
+    with ExitStack() as stack, reading(source.name):
+        raw = stack.enter_context(source.open())
+        if suffix.endswith(".zip") and stem == source.name:
+            archive = stack.enter_context(zipfile.ZipFile(raw))
+            files = (info for info in archive.infolist() if not info.is_dir())
+            for info in sorted(files, key=lambda info: info.filename):
+                if info.flag_bits & 1:
+                    raise DataError(f"{source.name}:{info.filename}: encrypted. Unpack the archive yourself.")
+                if not _hidden(PurePosixPath(info.filename).parts):
+                    with archive.open(info) as stream:
+                        yield _member(f"{source.name}:{info.filename}", stream, raw.tell)
+        elif suffix.endswith(".tar"):
+            plain = raw if stem == source.name else stack.enter_context(_unpacked(source.name, raw))
+            tar = stack.enter_context(tarfile.open(fileobj=plain, mode="r:"))
+            for entry in sorted((entry for entry in tar if entry.isfile()), key=lambda entry: entry.name):
+                if not _hidden(PurePosixPath(entry.name).parts):
+                    with cast(IO[bytes], tar.extractfile(entry)) as stream:
+                        yield _member(f"{source.name}:{entry.name}", stream, raw.tell)
+        else:
+            yield _member(source.name, raw, raw.tell)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Tell what went wrong with file `name` in a sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        path = Path(name)
+        beside = os.listdir(path.parent) if path.parent.is_dir() else []
+        raise DataError(
+            f"{name}: no such file or folder.{nearest(path.name, beside)} "
+            "Give a path to text, `-` for standard input, or nothing for the built-in text."
+        ) from None
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{name}: not what its suffix says ({error}). Unpack it, or take it off the list.") from None
+    except _BROKEN as error:
+        raise DataError(f"{name}: broken or cut off ({error or type(error).__name__}). Fetch the file again.") from None
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror or error}).") from None
+
+
+def _file(path: Path) -> Source:
+    with reading(str(path)), path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Source(str(path), file.tell(), digest, lambda: path.open("rb"))
+
+
+def _standard_input() -> Source:
+    if sys.stdin is None:
+        raise DataError("standard input: closed; expected text to be piped in.")
+    spool, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115  (lives as long as its source)
+    while block := sys.stdin.buffer.read(1 << 20):
+        digest.update(block)
+        spool.write(block)
+    spool.flush()
+    size = spool.tell()
+    if size <= _IN_MEMORY:
+        spool.seek(0)
+        data = spool.read()
+        return Source("standard input", size, digest.hexdigest(), lambda: io.BytesIO(data))
+    return Source("standard input", size, digest.hexdigest(), lambda: io.BufferedReader(_Shared(spool)))
+
+
+class _Shared(io.RawIOBase):
+    """A temporary file that has no name, read from a position of one's own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._position = file, 0  # holds the file: it vanishes with its last reader
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        data = os.pread(self._file.fileno(), len(view), self._position)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _member(name: str, raw: IO[bytes], position: Callable[[], int]) -> Member:
+    stem, suffix = _without_compression(name)
+    stream = raw if stem == name else _COMPRESSED[Path(name).suffix.lower()](raw)
+    return Member(name, suffix, stream, position)
+
+
+def _without_compression(name: str) -> tuple[str, str]:
+    """`a.txt.gz` -> (`a.txt`, `.txt`); `a.tgz` -> (`a.tar`, `.tar`); a plain name comes back as it is."""
+    path = Path(name)
+    if path.suffix.lower() == ".tgz":
+        path = path.with_suffix(".tar")
+    elif path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    else:
+        return name, path.suffix.lower()
+    return str(path), path.suffix.lower()
+
+
+def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:
+    """A compressed archive as a file in which members can be read in any order."""
+    suffix = ".gz" if name.lower().endswith(".tgz") else Path(name).suffix.lower()
+    spool = cast(IO[bytes], tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115  (the caller closes it)
+    with _COMPRESSED[suffix](raw) as stream:
+        while block := stream.read(1 << 20):
+            spool.write(block)
+    spool.seek(0)
+    return spool
+
+
+def _hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
