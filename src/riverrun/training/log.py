@@ -100,17 +100,17 @@ class TensorBoard:
             raise UsageError(
                 "--tensorboard: the package tensorboard is not installed. Install riverrun[tensorboard]."
             ) from None
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def __call__(self, event: Event) -> None:
         step = event.get("step", 0)
         for name, tag in _SCALARS.get(event["event"], {}).items():
             if event.get(name) is not None:
-                self._writer.add_scalar(tag, event[name], step)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(tag, event[name], step)
         if event["event"] == "sample":
-            self._writer.add_text("sample", event["text"], step)  # type: ignore[no-untyped-call]
+            self._writer.add_text("sample", event["text"], step)
         if event["event"] == "end":
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
 
 _SCALARS: dict[str, dict[str, str]] = {

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,18 +16,19 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from riverrun.errors import ModelError, UsageError
-from riverrun.models.protocol import Loss, State, detach, map_state
-from riverrun.training import checkpoints, distributed, hardware, optimisation, snapshot
+from riverrun.models.protocol import State
+from riverrun.training import checkpoints, distributed, hardware, snapshot
 from riverrun.training.averages import Average, triggers
 from riverrun.training.checkpoints import Checkpoint
 from riverrun.training.guard import Guard
 from riverrun.training.options import TrainingOptions
 from riverrun.training.schedules import Budget, Selection, due, rate
 from riverrun.training.signals import StopSignals
+from riverrun.training.tally import Tally, plain
+from riverrun.training.update import Updater
 
 Event = dict[str, Any]
 SAVE_SECONDS = 60.0  # between checkpoints, where no number of steps is given
-TELL_SECONDS = 0.5  # between "step" events at the beginning; a long run tells less often, 2000 times in all or so
 
 
 class Batches(Protocol):
@@ -135,193 +136,147 @@ class _Run:
         self.model = model.to(device=self.device, dtype=self.precision.weights)
         if self.ranks.world > 1:
             distributed.spread(model)
-        self.loss: Callable[[Any, State], Loss] = model.loss
+        self.updater = Updater(model, options, self.device, self.precision, self.ranks)
         self.streams, self.options, self.folder, self.static = streams, options, folder, static
         self.evaluate, self.sample = evaluate, sample
         self.events = events if self.ranks.rank == 0 else None
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = optimisation.build(model, options)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision.products == torch.float16)
-        self.average = Average(model, options.average) if options.average else None
-        self.budget = Budget.of(options)
-        self.guard, self.selection = Guard(), Selection()
+        self.budget, self.selection = Budget.of(options), Selection()
         self.validated: list[float] = []
         self.best_weights: dict[str, Tensor] | None = None
         self.state: State = None
-        self.step, self.tokens, self.before = 0, 0, 0.0
-        self.started = time.perf_counter()
-        self.seconds = 0.0  # elapsed at the end of the last step, as all ranks see it
-        self.last_step_seconds = 0.0
-        self.stop = 0
+        self.step, self.tokens, self.stop = 0, 0, 0
+        self.seconds, self.step_seconds = 0.0, 0.0  # elapsed, as all ranks see it; of the last step
+        self.aside = {"evaluation": 0.0, "sample": 0.0}  # how long the last one took
+        self.fraction = 0.0
 
     def train(self) -> Result:
         self.started = time.perf_counter() - self.seconds
         self.saved_at = self.seconds
-        told = _Telling(self.tokens, self.seconds)
+        tally = Tally(self.tokens, self.seconds)
         self.tell("start", **self._facts())
         if self.step == 0 and self.folder is not None:
             self.save(best=False)
         self.model.train()
-        fraction = self._fraction()
-        stopped = ""
+        stopped = "budget" if self.fraction >= 1 else ""
         with StopSignals() as signals:
             while not stopped:
-                if fraction >= 1:
-                    stopped = "budget"
-                    break
-                began = self.seconds
-                epoch = self.streams.epoch
-                batches = [self.streams.next() for _ in range(self.options.accumulate)]
-                lr = self._rate(epoch, batches[0].scale)
-                nats, norm, tokens = self._update(batches, lr, signals.received)
-                told.add(nats, tokens)
-                self.before, fraction = fraction, self._fraction()
-                self.last_step_seconds = self.seconds - began
-                over = fraction >= 1 or self.stop != 0
-                if told.due(self.seconds) or over:
-                    values = told.flush(self.tokens, self.seconds)
-                    self.tell("step", **values, lr=lr, gradient_norm=_plain(norm), fraction=fraction)
-                improved = self._watch(fraction, over)
-                if 0 < self.options.patience <= self.selection.since:
-                    stopped = "patience"
-                elif self.stop:
+                before = self.fraction
+                lr, nats, norm, tokens = self._step(signals)
+                tally.add(nats, tokens)
+                over = self.fraction >= 1
+                if over or self.stop or tally.due(self.seconds):
+                    values = tally.flush(self.tokens, self.seconds)
+                    self.tell("step", **values, lr=lr, gradient_norm=plain(norm), fraction=self.fraction)
+                improved = not self.stop and self._watch(before, over)
+                if self.stop:
                     stopped = "signal"
-                if self.folder is not None and (improved or stopped or over or self._save_due()):
+                elif over:
+                    stopped = "budget"
+                elif 0 < self.options.patience <= self.selection.since:
+                    stopped = "patience"
+                if self.folder is not None and (improved or stopped or self._save_due()):
                     self.save(best=improved)
-                if self.evaluate is not None or self.sample is not None:
-                    self.seconds = self._now()
-                    fraction = self._fraction()
         self.tell("end", tokens=self.tokens, stopped=stopped)
         return Result(
             steps=self.step,
             tokens=self.tokens,
             seconds=self.seconds,
-            nats=told.last,
+            nats=tally.last,
             stopped=stopped,
             number=self.stop,
             best=self.selection.best,
             best_step=self.selection.best_step,
             weights=self.best_weights or self._weights(),
-            skipped=self.guard.skipped,
+            skipped=self.updater.guard.skipped,
         )
 
-    # One update -------------------------------------------------------------------------------------------------------
+    def _step(self, signals: StopSignals) -> tuple[float, float, float, int]:
+        """One update; returns the learning rate, the sum of nats, the gradient's norm and the tokens."""
+        began, epoch = self.seconds, self.streams.epoch
+        batches = [self.streams.next() for _ in range(self.options.accumulate)]
+        lr = self._rate(epoch, batches[0].scale)
 
-    def _update(self, batches: list[Any], lr: float, signalled: int) -> tuple[float, float, int]:
-        """One update from the gradients of `batches`; returns the sum of nats, the gradient's norm, and the tokens."""
-        expected = max(sum(batch.tokens for batch in batches), 1)
-        sums, tokens, state = [], 0, self.state
-        for batch in batches:
-            with self.precision.autocast(self.device):
-                loss = self.loss(self._moved(batch), state)
-            self.scaler.scale(loss.total / expected).backward()  # type: ignore[no-untyped-call]
-            state = detach(loss.state)
-            sums.append(loss.nats.detach())
-            tokens += loss.tokens
-        self.scaler.unscale_(self.optimizer)
-        gradients = optimisation.gradients(self.parameters)
-        total_nats = sums[0] if len(sums) == 1 else torch.stack(sums).sum()
-        if self.ranks.world > 1:
-            nats, tokens = self._over_ranks(float(total_nats), tokens, expected, signalled)
-            gradients = optimisation.gradients(self.parameters)
-            norm = float(nn.utils.get_total_norm(gradients))
-        else:
-            self.stop, self.seconds = signalled, time.perf_counter() - self.started
-            if tokens not in (expected, 0):
-                torch._foreach_mul_(gradients, expected / tokens)
-            norm_and_nats = torch.stack((nn.utils.get_total_norm(gradients), total_nats.to(self.precision.weights)))
-            norm, nats = norm_and_nats.tolist()  # the one time in a step that the device is waited for
-        self.step += 1
-        scale_is_searched = self.scaler.is_enabled() and self.scaler.get_scale() > 1 and not math.isfinite(norm)
-        if scale_is_searched and math.isfinite(nats):
-            self.scaler.step(self.optimizer)  # skips the update, and halves the scale below
-            self.scaler.update()
-        elif self.guard.passes(nats, norm, step=self.step, batch=f"at position {batches[-1].position} of the stream"):
-            optimisation.clip(gradients, norm, self.options.clip_norm, self.options.clip_value)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            if self.average is not None:
-                self.average.update()
-            self.state = state
-        else:
-            self.state = None  # the carried state may be what is bad: begin afresh
-            self.tell("skipped", nats=_plain(nats), gradient_norm=_plain(norm), position=batches[-1].position)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.tokens += tokens
-        return nats, norm, tokens
+        def share() -> list[float]:
+            return [signals.received, self._now() if self.ranks.rank == 0 else 0.0]
 
-    def _over_ranks(self, nats: float, tokens: int, expected: int, signalled: int) -> tuple[float, int]:
-        """Add gradients, nats and tokens up over the ranks, and agree on the time and on whether to stop."""
-        torch._foreach_mul_(optimisation.gradients(self.parameters), float(expected))
-        distributed.add_up(self.parameters)
-        clock = time.perf_counter() - self.started if self.ranks.rank == 0 else 0.0
-        nats, count, stops, self.seconds = distributed.totals([nats, tokens, signalled, clock], self.device)
-        torch._foreach_mul_(optimisation.gradients(self.parameters), 1.0 / max(count, 1.0))
-        self.stop = signalled or int(stops > 0) * 15
-        return nats, int(count)
-
-    def _moved(self, batch: Any) -> Any:
-        if self.device.type == "cpu":
-            return batch
-        return type(batch)(*(v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for v in batch))
+        update = self.updater.update(batches, self.state, lr, step=self.step + 1, share=share)
+        self.step, self.tokens, self.state = self.step + 1, self.tokens + update.tokens, update.state
+        self.stop, self.seconds = int(update.shared[0]), update.shared[1]
+        if self.ranks.world == 1:
+            self.stop, self.seconds = signals.received, self._now()
+        self.step_seconds = self.seconds - began
+        self.fraction = max(self.fraction, self._fraction())
+        if not update.made:
+            where = batches[-1].position
+            self.tell("skipped", nats=plain(update.nats), gradient_norm=plain(update.norm), position=where)
+        return lr, update.nats, update.norm, update.tokens
 
     def _rate(self, epoch: float, scale: float) -> float:
         """The learning rate of the step at hand, at its middle: neither the first nor the last step is lost to a 0."""
         middle = self.budget.fraction(
-            self.step + 0.5, (epoch + self.streams.epoch) / 2, self.seconds + self.last_step_seconds / 2
+            self.step + 0.5,
+            (epoch + self.streams.epoch) / 2,
+            self.seconds + self.step_seconds / 2,
+            reserve=self._reserve(),
         )
         share = rate(self.options.schedule, middle, warmup=self.options.warmup, final=self.options.final_lr)
         return self.options.lr * share * self.selection.factor_of(self.options.schedule) * scale
 
     def _fraction(self) -> float:
-        return self.budget.fraction(self.step, self.streams.epoch, self.seconds)
+        return self.budget.fraction(self.step, self.streams.epoch, self.seconds, reserve=self._reserve())
+
+    def _reserve(self) -> float:
+        """Seconds of a time budget to leave for the evaluation and the sample at its end."""
+        return sum(self.aside.values())
 
     def _now(self) -> float:
-        clock = time.perf_counter() - self.started
-        return distributed.agree(clock, self.device) if self.ranks.world > 1 else clock
+        return time.perf_counter() - self.started
 
     # Watching ---------------------------------------------------------------------------------------------------------
 
-    def _watch(self, fraction: float, over: bool) -> bool:
+    def _watch(self, before: float, over: bool) -> bool:
         """Evaluate and sample where it is time; True where the evaluation is the best so far."""
         options, improved = self.options, False
-        if self.stop:
-            return False
-        if self.evaluate is not None and (over or due(options.evaluate_every, self.step, self.before, fraction)):
-            value = float(self._aside(self.evaluate))
+        if self.evaluate is not None and (over or due(options.evaluate_every, self.step, before, self.fraction)):
+            value = float(self._aside("evaluation", self.evaluate))
             if self.ranks.world > 1:
                 value = distributed.agree(value, self.device)
             improved = self.selection.update(self.step, value)
-            self.tell("evaluation", valid_nats=_plain(value), best=improved)
+            self.tell("evaluation", valid_nats=plain(value), best=improved)
             if improved:
                 self.best_weights = self._weights()
             self._trigger(value)
-        wanted = self.sample is not None and self.ranks.rank == 0
-        if wanted and (over or due(options.sample_every, self.step, self.before, fraction)):
-            self.tell("sample", text=self._aside(self.sample))
+        wanted = self.sample if self.ranks.rank == 0 else None
+        if wanted is not None and (over or due(options.sample_every, self.step, before, self.fraction)):
+            self.tell("sample", text=self._aside("sample", wanted))
         return improved
 
     def _trigger(self, value: float) -> None:
         self.validated.append(value)
-        if self.options.optimiser == "asgd" and self.average is None and triggers(self.validated):
-            self.average = Average(self.model, 0.0)
+        if self.options.optimiser == "asgd" and self.updater.average is None and triggers(self.validated):
+            self.updater.average = Average(self.model, 0.0)
             self.tell("averaging", text="averaged SGD begins to average")
 
-    def _aside(self, look: Callable[[], Any]) -> Any:
-        """Call back with the weights to judge, in evaluation mode, leaving every generator as it was."""
+    def _aside(self, what: str, look: Callable[[], Any]) -> Any:
+        """Call back with the weights to judge, in evaluation mode, leaving torch's generators as they were."""
+        began = self._now()
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), self.average.applied() if self.average else nullcontext():
+        with torch.random.fork_rng(devices), self._averaged():
             self.model.eval()
             try:
                 return look()
             finally:
                 self.model.train()
+                if self.ranks.world == 1:
+                    self.seconds = self._now()
+                    self.aside[what] = self.seconds - began
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return self.updater.average.applied() if self.updater.average is not None else nullcontext()
 
     def _weights(self) -> dict[str, Tensor]:
         """A copy of the weights to judge and keep."""
-        with self.average.applied() if self.average else nullcontext():
+        with self._averaged():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def tell(self, event: str, **values: Any) -> None:
@@ -362,12 +317,12 @@ class _Run:
         if self.ranks.rank != 0:
             return
         files["model.safetensors"] = snapshot.model_bytes(self.model)
-        if self.average is not None:
+        if self.updater.average is not None:
             files["average.safetensors"] = save_tensors(
-                {name: tensor.cpu().contiguous() for name, tensor in self.average.tensors().items()}
+                {name: tensor.cpu().contiguous() for name, tensor in self.updater.average.tensors().items()}
             )
-        files["optimizer.safetensors"], plain = snapshot.optimizer_bytes(self.optimizer)
-        files["training.json"] = json.dumps(self._record(plain), indent=1).encode()
+        files["optimizer.safetensors"], values = snapshot.optimizer_bytes(self.updater.optimizer)
+        files["training.json"] = json.dumps(self._record(values), indent=1).encode()
         try:
             checkpoints.save(self.folder, self.step, {**self.static, **files}, best=best)
         except OSError as error:
@@ -375,7 +330,7 @@ class _Run:
         else:
             self.tell("checkpoint", best=best)
 
-    def _record(self, plain: dict[str, Any]) -> dict[str, Any]:
+    def _record(self, optimizer: dict[str, Any]) -> dict[str, Any]:
         return {
             "version": snapshot.VERSION,
             "step": self.step,
@@ -386,12 +341,13 @@ class _Run:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "options": self.options.as_dict(),
-            "optimizer": plain,
+            "optimizer": optimizer,
             "selection": vars(self.selection),
-            "guard": vars(self.guard),
-            "validated": [_plain(value) for value in self.validated],
-            "average_count": self.average.count if self.average else 0,
-            "scaler": self.scaler.state_dict(),
+            "guard": vars(self.updater.guard),
+            "validated": [plain(value) for value in self.validated],
+            "average_count": self.updater.average.count if self.updater.average else 0,
+            "aside": self.aside,
+            "scaler": self.updater.scaler.state_dict(),
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -403,23 +359,24 @@ class _Run:
             raise UsageError(f"{checkpoint.path}: made by {saved['world']} processes; resume with as many, not {now}.")
         try:
             self.model.load_state_dict(snapshot.model_tensors(files["model.safetensors"]))
-            snapshot.restore_optimizer(self.optimizer, files["optimizer.safetensors"], saved["optimizer"])
+            snapshot.restore_optimizer(self.updater.optimizer, files["optimizer.safetensors"], saved["optimizer"])
             if saved["average_count"]:
-                self.average = self.average or Average(self.model, self.options.average)
-                self.average.restore(load_tensors(files["average.safetensors"]), saved["average_count"])
+                self.updater.average = self.updater.average or Average(self.model, self.options.average)
+                self.updater.average.restore(load_tensors(files["average.safetensors"]), saved["average_count"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelError(
                 f"{checkpoint.path}: not a checkpoint of this model and these options ({error})."
             ) from None
         state, cursor = snapshot.restore_rank(files, self.ranks.rank, self.device)
-        self.state = map_state(lambda tensor: tensor, state)
+        self.state = state
         self.streams.load_state_dict(cursor)
         self.step, self.tokens, self.seconds = saved["step"], saved["tokens"], saved["seconds"]
-        self.before = self._fraction()
-        self.selection, self.guard = Selection(**saved["selection"]), Guard(**saved["guard"])
+        self.selection, self.updater.guard = Selection(**saved["selection"]), Guard(**saved["guard"])
+        self.aside = saved["aside"]
         self.validated = [math.nan if value is None else value for value in saved["validated"]]
-        if self.scaler.is_enabled():
-            self.scaler.load_state_dict(saved["scaler"])
+        self.fraction = self._fraction()
+        if self.updater.scaler.is_enabled():
+            self.updater.scaler.load_state_dict(saved["scaler"])
         if self.selection.best_step == self.step:
             self.best_weights = self._weights()
         elif self.selection.best_step is not None and self.folder is not None:
@@ -432,30 +389,3 @@ class _Run:
             self.tell("warning", text=f"the best weights are lost: {error}")
             return None
         return {name: tensor.to(self.device) for name, tensor in snapshot.weights(best.files).items()}
-
-
-class _Telling:
-    """Adds up what the next "step" event will say."""
-
-    def __init__(self, tokens: int, seconds: float) -> None:
-        self.tokens, self.seconds = tokens, seconds  # at the last event
-        self.nats, self.count = 0.0, 0
-        self.last: float | None = None
-
-    def add(self, nats: float, tokens: int) -> None:
-        if math.isfinite(nats):
-            self.nats, self.count = self.nats + nats, self.count + tokens
-
-    def due(self, seconds: float) -> bool:
-        return seconds - self.seconds >= max(TELL_SECONDS, seconds / 2000)
-
-    def flush(self, tokens: int, seconds: float) -> Event:
-        self.last = self.nats / self.count if self.count else self.last
-        speed = (tokens - self.tokens) / max(seconds - self.seconds, 1e-9)
-        self.tokens, self.seconds, self.nats, self.count = tokens, seconds, 0.0, 0
-        return {"tokens": tokens, "nats": self.last, "tokens_per_second": round(speed, 1)}
-
-
-def _plain(value: float) -> float | None:
-    """The value for JSON, which knows no NaN and no infinity."""
-    return value if math.isfinite(value) else None

@@ -82,8 +82,8 @@ class Progress:
     def _start(self, event: Event) -> None:
         verb = "resuming at" if event["resumed"] else "training from"
         self._line(
-            f"{verb} step {event['step']:,}: {event['parameters']:,} parameters, {event['budget']}, on {event['device']} "
-            f"in {event['precision']}: {event['precision_reason']}"
+            f"{verb} step {event['step']:,}: {event['parameters']:,} parameters, {event['budget']}, "
+            f"on {event['device']} in {event['precision']}: {event['precision_reason']}"
         )
         self._next_line = event["seconds"] + FIRST_LINE
         if self._stream.isatty():

@@ -24,17 +24,17 @@ class Budget:
         """The budget that the options set."""
         return cls(steps=options.steps, epochs=options.epochs, seconds=60 * options.minutes)
 
-    def fraction(self, steps: float, epochs: float, seconds: float) -> float:
+    def fraction(self, steps: float, epochs: float, seconds: float, *, reserve: float = 0.0) -> float:
         """How much of the budget is used: 0 at the start, 1 or more at the end.
+
+        reserve: seconds to leave over, at most half of them.
 
         >>> Budget(steps=200, seconds=60).fraction(50, 0.1, 30)
         0.5
         """
-        used = [now / limit for now, limit in self._pairs(steps, epochs, seconds) if limit]
-        return max(used, default=0.0)
-
-    def _pairs(self, steps: float, epochs: float, seconds: float) -> list[tuple[float, float]]:
-        return [(steps, self.steps), (epochs, self.epochs), (seconds, self.seconds)]
+        limit = max(self.seconds - reserve, self.seconds / 2)
+        pairs = [(steps, self.steps), (epochs, self.epochs), (seconds, limit)]
+        return max((now / most for now, most in pairs if most), default=0.0)
 
 
 def rate(schedule: str, fraction: float, *, warmup: float = 0.0, final: float = 0.0) -> float:
