@@ -1,0 +1,140 @@
+"""The pieces of a page: figures, tables, facts. All of them escape what they are given.
+
+A piece is a string of HTML. Numbers are written for readers: thousands apart, durations in words, few digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from riverrun.inspection.record import number
+from riverrun.inspection.theme import style_sheet
+
+# Nothing may be loaded or run: the page is whole in itself, and what a model wrote stays text.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def document(*, title: str, header: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+    """A whole HTML document. sections: (identifier, heading, content) each; they are linked at the top."""
+    links = "".join(f'<li><a href="#{name}">{escape(heading)}</a></li>' for name, heading, _ in sections)
+    body = "\n".join(
+        f'<section id="{name}" aria-labelledby="{name}-heading">\n<h2 id="{name}-heading">{escape(heading)}</h2>\n'
+        f"{content}\n</section>"
+        for name, heading, content in sections
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{style_sheet()}</style>\n</head>\n<body>\n"
+        f'<header>{header}</header>\n<nav aria-label="Sections"><ol>{links}</ol></nav>\n'
+        f"<main>\n{body}\n</main>\n<footer>{footer}</footer>\n</body>\n</html>\n"
+    )
+
+
+def figures(entries: Sequence[tuple[str, str, str, str]]) -> str:
+    """Large figures in a row: (what it is, the value, its unit, a remark) each."""
+    cards = "".join(
+        f'<div class="figure"><dt>{escape(what)}</dt><dd class="value">{escape(value)} <small>{escape(unit)}</small></dd>'
+        f'<dd class="more">{escape(remark)}</dd></div>'
+        for what, value, unit, remark in entries
+    )
+    return f'<dl class="figures">{cards}</dl>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table of text whose first column names its row; the others are figures, set to the right."""
+    top = "".join(f'<th scope="col"{"" if i == 0 else " class=n"}>{escape(cell)}</th>' for i, cell in enumerate(head))
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f'<td class="n">{escape(c)}</td>' for c in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f'<div class="scroll"><table>{said}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(title: str, entries: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> str:
+    """A card of names and values; nested mappings and lists become lines. Empty where there is nothing to show."""
+    rows = "".join(
+        f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{_value(value, key)}</dd>"
+        for key, value in entries.items()
+        if key not in leave_out and value not in (None, "", [], {})
+    )
+    return f'<div class="card"><h3>{escape(title)}</h3><dl>{rows}</dl></div>' if rows else ""
+
+
+def _value(value: Any, key: str = "") -> str:
+    if key == "files" and isinstance(value, list):
+        return _lines([_file(entry) if isinstance(entry, dict) else escape(str(entry)) for entry in value])
+    if key == "command" and isinstance(value, list):
+        return f"<code>{escape(' '.join(map(str, value)))}</code>"
+    if isinstance(value, dict):
+        return _lines([f"{escape(str(k).replace('_', ' '))}: {_inline(v)}" for k, v in value.items()])
+    if isinstance(value, list):
+        return _lines([_inline(entry) for entry in value])
+    return _inline(value)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_inline(v)} {escape(str(k).replace('_', ' '))}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(_inline(entry) for entry in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return escape(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _file(entry: Mapping[str, Any]) -> str:
+    parts = [f"<code>{escape(str(entry.get('path', '?')))}</code>"]
+    size = number(entry.get("bytes"))
+    if size is not None:
+        parts.append(f"{size:,.0f} bytes")
+    if isinstance(entry.get("sha256"), str):
+        parts.append(f"SHA-256 <code>{escape(entry['sha256'])}</code>")
+    if number(entry.get("dropped")):
+        parts.append(f"{entry['dropped']:,} rows dropped")
+    return "<br>".join(parts)
+
+
+def _lines(items: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def absent(text: str) -> str:
+    """A line that says that something is not there, and how to get it."""
+    return f'<p class="absent">{escape(text)}</p>'
+
+
+def duration(seconds: float) -> str:
+    """A time for readers.
+
+    >>> duration(0.42), duration(42.2), duration(130), duration(5400), duration(200000)
+    ('0.4 s', '42 s', '2 min 10 s', '1 h 30 min', '2 d 7 h')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, big, small_size, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small_size
+            return f"{whole // size} {big}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def count(n: float) -> str:
+    """A large number for readers.
+
+    >>> count(950), count(1115394), count(3.2e9)
+    ('950', '1.12 million', '3.2 billion')
+    """
+    for size, word in ((1e9, "billion"), (1e6, "million")):
+        if n >= size:
+            return f"{n / size:.3g} {word}"
+    return f"{n:,.0f}"

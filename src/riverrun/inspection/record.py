@@ -1,0 +1,204 @@
+"""A run folder, read as far as it is there: a report is made from nothing else, at any time, on any machine.
+
+A run may be young, killed, or made by another version, so nothing is required: what is missing or unreadable is named
+in `missing`, with the way to get it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from riverrun.errors import DataError
+
+Event = Mapping[str, Any]
+
+
+class Missing(NamedTuple):
+    """Something that the report would show if it were there."""
+
+    file: str
+    shows: str
+    remedy: str
+
+
+class Sample(NamedTuple):
+    """A text that the model wrote: after which step (None: not known), and what it is called."""
+
+    step: int | None
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a run folder says. Empty mappings and sequences stand for what it does not."""
+
+    path: Path
+    steps: Sequence[Event]  # one an optimiser step that was logged, in order, a resumed run's repeats dropped
+    evaluations: Sequence[Event]
+    skipped: Sequence[Event]
+    started: Event
+    ended: Event
+    samples: Sequence[Sample]
+    data: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+    configuration_text: str
+    model: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    surprise: Mapping[str, Any]
+    novelty: Mapping[str, Any]
+    missing: Sequence[Missing]
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.path.resolve().name
+
+    @property
+    def unit(self) -> str:
+        """The noun of one token: character, byte, word or token."""
+        unit = self.metrics.get("unit") or self.data.get("unit")
+        return unit if isinstance(unit, str) else "token"
+
+    @property
+    def last_step(self) -> int | None:
+        """How many optimiser steps were taken, as far as it is logged."""
+        found = [n for n in (number(self.ended.get("step")), _last(self.steps, "step")) if n is not None]
+        return int(max(found)) if found else None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long training took, evaluation and earlier parts of a resumed run included, as far as it is logged."""
+        found = [n for n in (number(self.ended.get("seconds")), _last(self.steps, "seconds")) if n is not None]
+        return max(found) if found else None
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read a run folder. Raises DataError where `path` is no folder; everything else is told by `missing`."""
+    if not path.is_dir():
+        raise DataError(f"{path}: not a folder. Expected a run folder, as `riverrun train` makes it.")
+    missing: list[Missing] = []
+    evaluate = f"riverrun eval {path}"
+    log = _read_log(path, missing)
+    steps = _in_order([event for event in log if event.get("event") == "step"])
+    configuration_text = _text(path, "run.toml", "the configuration", "it is written when a run begins", missing)
+    try:
+        configuration = tomllib.loads(configuration_text)
+    except tomllib.TOMLDecodeError as error:
+        configuration = {}
+        missing.append(Missing("run.toml", "the configuration", f"not readable as TOML ({error})"))
+    return RunRecord(
+        path=path,
+        steps=steps,
+        evaluations=_in_order([event for event in log if event.get("event") == "evaluation"]),
+        skipped=[event for event in log if event.get("event") == "skipped"],
+        started=next((event for event in log if event.get("event") == "start"), {}),
+        ended=next((event for event in reversed(log) if event.get("event") == "end"), {}),
+        samples=_samples(path, log, missing),
+        data=_json(path, "data.json", "what the data were and how they were split", "", missing),
+        environment=_json(path, "env.json", "versions, device and the kernel chosen", "", missing),
+        configuration=configuration,
+        configuration_text=configuration_text,
+        model=_json(path, "model/config.json", "the model's size", "it is written when training ends", missing),
+        metrics=_json(path, "eval/metrics.json", "the result on held-out text and the baselines", evaluate, missing),
+        surprise=_json(path, "eval/surprise.json", "held-out text coloured by surprise", evaluate, missing),
+        novelty=_json(path, "eval/novelty.json", "how much of a sample was copied", evaluate, missing),
+        missing=missing,
+    )
+
+
+def number(value: Any) -> float | None:
+    """`value` as a finite float, or None: JSON written by Python may hold NaN, Infinity, null or text.
+
+    >>> number(2), number("2"), number(float("nan")), number(True)
+    (2.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def pairs(events: Sequence[Event], x: str, y: str) -> list[tuple[float, float]]:
+    """The points (x, y) of the events in which both are finite numbers."""
+    found = [(number(event.get(x)), number(event.get(y))) for event in events]
+    return [(a, b) for a, b in found if a is not None and b is not None]
+
+
+def _last(events: Sequence[Event], key: str) -> float | None:
+    return max((n for n in (number(event.get(key)) for event in events) if n is not None), default=None)
+
+
+def _in_order(events: Sequence[Event]) -> list[Event]:
+    """By step, one event a step: after a crash and `resume`, the steps since the checkpoint are logged twice."""
+    by_step = {step: event for event in events if (step := number(event.get("step"))) is not None}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _text(path: Path, name: str, shows: str, remedy: str, missing: list[Missing]) -> str:
+    try:
+        return (path / name).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        missing.append(Missing(name, shows, remedy))
+    except OSError as error:
+        missing.append(Missing(name, shows, f"it cannot be read ({error.strerror})"))
+    return ""
+
+
+def _json(path: Path, name: str, shows: str, remedy: str, missing: list[Missing]) -> Mapping[str, Any]:
+    text = _text(path, name, shows, remedy, missing)
+    if not text:
+        return {}
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        missing.append(Missing(name, shows, f"it is not JSON ({error})"))
+        return {}
+    if not isinstance(content, dict):
+        missing.append(Missing(name, shows, "it is not a JSON object"))
+        return {}
+    return content
+
+
+def _read_log(path: Path, missing: list[Missing]) -> list[Event]:
+    text = _text(path, "log.jsonl", "the curves of training", "it is written while a run trains", missing)
+    events: list[Event] = []
+    broken = 0
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+        except ValueError:
+            broken += 1
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    if broken > 1:  # one is the line that a killed process was writing
+        missing.append(Missing("log.jsonl", "the whole of the curves", f"{broken} of its lines are not JSON"))
+    return events
+
+
+def _samples(path: Path, log: Sequence[Event], missing: list[Missing]) -> list[Sample]:
+    """From the log and from samples/, each text once, by step; those whose step is not known come last."""
+    samples: dict[str, Sample] = {}
+    for event in log:
+        step, text = number(event.get("step")), event.get("text")
+        if event.get("event") == "sample" and isinstance(text, str) and text.strip():
+            samples[text.strip()] = Sample(None if step is None else int(step), "", text)
+    folder = path / "samples"
+    for file in sorted(folder.glob("*.txt")) if folder.is_dir() else []:
+        text = _text(path, f"samples/{file.name}", "a sample", "", missing)
+        digits = re.search(r"\d+", file.stem)
+        if text.strip() and text.strip() not in samples:
+            samples[text.strip()] = Sample(int(digits[0]) if digits else None, file.stem, text)
+    if not samples:
+        missing.append(Missing("samples/", "what the model wrote", f"riverrun sample {path}"))
+    return sorted(samples.values(), key=lambda s: (s.step is None, s.step or 0))
