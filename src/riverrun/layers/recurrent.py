@@ -1,0 +1,206 @@
+"""Recurrent: a trainable stack of any cell, with every option that a recurrent layer can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from riverrun.cells import find
+from riverrun.cells.cell import Cell
+from riverrun.errors import UsageError
+from riverrun.layers.initialise import initial_weights, matrix
+from riverrun.layers.options import Depth, Dropouts, Initialisation
+from riverrun.layers.stack import Recurrence, Stack, State
+from riverrun.layers.streamer import Streamer
+from riverrun.layers.weights import Weights
+from riverrun.sequences import Sequences
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers of one cell, time first.
+
+    cell            a name ("lstm", "gru", ...) or a class of one's own with a `step`
+    input_size      I, the width of the input
+    hidden_size     H, the width of the cell
+    num_layers      layers, one on top of the other
+    bias            biases, or none anywhere
+    direction       "forward", "reverse", or "both" (their outputs side by side)
+    output_size     the width of an output that is fed back (jordan's y); hidden_size where not given
+    projection      P: the output becomes U.projection h. Where the cell's output meets nothing but matrices (LSTM), the
+                    projected one is the state; elsewhere (GRU) only the layer's output is projected
+    skip            "residual": each layer's input is added to its output where the widths agree (He et al. 2016);
+                    "dense": each layer reads the stack's input and the outputs of all layers below (Graves 2013)
+    learned_initial the state from which sequences start is a parameter, which begins at zero
+    norm            layer norm inside the gates, on each W x and each U v (Ba et al. 2016)
+    dropouts, depth, initialisation: see those classes
+
+    Parameters are `layers.N.forward|reverse.W.k`, `U.k`, `b.k`, `p.k` (and `initial.s`, `U.projection`), N from 0; with
+    depth also `input.J.V`, `input.J.a`, `output.J.V`, `output.J.a`.
+
+    >>> layer = Recurrent("lstm", 3, 5)
+    >>> output, state, _ = layer(torch.zeros(7, 2, 3))
+    >>> output.shape
+    torch.Size([7, 2, 5])
+    >>> again = layer(torch.zeros(4, 2, 3), state)  # goes on where the first call stopped
+    """
+
+    def __init__(
+        self,
+        cell: str | type[Cell],
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bias: bool = True,
+        direction: str = "forward",
+        output_size: int | None = None,
+        projection: int = 0,
+        skip: str = "none",
+        learned_initial: bool = False,
+        norm: bool = False,
+        dropouts: Dropouts = Dropouts(),  # noqa: B008  frozen
+        depth: Depth = Depth(),  # noqa: B008
+        initialisation: Initialisation = Initialisation(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.stack = Stack(
+            cell=find(cell) if isinstance(cell, str) else cell,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            direction=direction,
+            output_size=output_size,
+            projection=projection,
+            skip=skip,
+            learned_initial=learned_initial,
+            norm=norm,
+            dropouts=dropouts,
+            depth=depth,
+        )
+        self.initialisation = initialisation
+        hints = self.stack.cell.initialise
+        if initialisation.chrono and not (bias and (hints.forget or hints.keep or hints.write)):
+            raise UsageError(
+                "initialisation.chrono sets the biases of gates that keep or write the state; there are none here"
+            )
+        feedforward: dict[str, dict[str, Tensor]] = {"input": {}, "output": {}}
+        for name, shape in self.stack.feedforward_shapes().items():
+            place, _, local = name.partition(".")
+            start = matrix("glorot", (shape[0], shape[1]), shape[0]) if len(shape) == 2 else torch.zeros(shape)
+            feedforward[place][local] = start
+        for place, tensors in feedforward.items():
+            if tensors:
+                self.add_module(place, Weights(tensors))
+        layers: dict[str, Tensor] = {}
+        for part in self.stack.parts:
+            started = initial_weights(self.stack.shapes(part), hidden_size, initialisation, hints)
+            layers |= {part.prefix.removeprefix("layers.") + name: value for name, value in started.items()}
+        self.layers = Weights(layers)
+
+    @property
+    def output_width(self) -> int:
+        """n, the width of the output (of both directions together)."""
+        return self.stack.width
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight by its state_dict name, whatever tensors stand there now."""
+        return {
+            f"{place}.{name}": weight
+            for place, branch in self._modules.items()
+            if isinstance(branch, Weights)
+            for name, weight in branch.flat().items()
+        }
+
+    def initial_state(self, batch: int) -> State:
+        """The state from which a batch of that many sequences starts: for each layer and direction a tuple of [B, n]."""
+        weights = self.weights()
+        return self.stack.initial(weights, batch, next(iter(weights.values())))
+
+    def forward(
+        self,
+        input: Tensor | Sequences,
+        state: State | None = None,
+        *,
+        resets: Tensor | None = None,
+        forced: Tensor | None = None,
+        record: Sequence[str] = (),
+        path: str | None = None,
+    ) -> Recurrence:
+        """Run over time.
+
+        input: [T, B, I], or Sequences, whose padding is never read: outputs there are zero, states stop at the end
+        state: where to go on, as a former call returned it; the initial state where not given
+        resets: [T, B] bool. True at t: a sequence starts there, from the initial state, and nothing passes between
+            t - 1 and t in either direction
+        forced: [T, B, n], teacher forcing: the last layer's output state after step t is taken to be forced[t] when the
+            next step reads it. Not shifted by the caller
+        record: names of values to return for every step: "i" (in all layers and directions) or "layers.0.forward.i"
+        path: ask for one way of running ("torch", "parallel", "fused", "eager"); an error where it cannot serve
+
+        Returns Recurrence(output [T, B, n], state, records). T = 0 and length 0 give the state that came in.
+        Raises UsageError for wrong shapes and unknown names.
+        """
+        data, lengths = input if isinstance(input, Sequences) else (input, None)
+        self._check(data, lengths, state, resets, forced)
+        if resets is not None and resets.device.type == "cpu" and not _traced(resets) and not resets.any():
+            resets = None  # the common case of a stream: no document starts in this window
+        return self.stack.run(
+            self.weights(),
+            data,
+            lengths,
+            state,
+            training=self.training,
+            resets=resets,
+            forced=forced,
+            record=record,
+            path=path,
+        )
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step: x [B, I] -> (output [B, n], new state), with gradient. `streamer` is the fast one."""
+        self.stack.must_stream()
+        output, new, _ = self(x[None], state)
+        return output[0], new
+
+    def streamer(self) -> Streamer:
+        """These weights as they are now, packed once, for step after step without gradient and without dropouts."""
+        return Streamer(self.stack, self.weights())
+
+    def explain(self) -> dict[str, str]:
+        """For each part ("layers.0.forward"), which path a plain call takes now, and why."""
+        return self.stack.explain(self.weights(), training=self.training)
+
+    def extra_repr(self) -> str:
+        """The stack's fields, as they were given."""
+        s = self.stack
+        return (
+            f"{s.cell.__name__}, {s.input_size}, {s.hidden_size}, num_layers={s.num_layers}, direction={s.direction!r}"
+        )
+
+    def _check(
+        self, data: Tensor, lengths: Tensor | None, state: State | None, resets: Tensor | None, forced: Tensor | None
+    ) -> None:
+        if data.dim() != 3 or data.shape[2] != self.stack.input_size:
+            raise UsageError(f"input: expected [T, B, {self.stack.input_size}], time first, came {list(data.shape)}")
+        steps, rows, _ = data.shape
+        if lengths is not None and lengths.shape != (rows,):
+            raise UsageError(f"lengths: expected [{rows}], one for each sequence, came {list(lengths.shape)}")
+        if resets is not None and (resets.shape != (steps, rows) or resets.dtype != torch.bool):
+            raise UsageError(f"resets: expected bool [{steps}, {rows}], came {resets.dtype} {list(resets.shape)}")
+        fed_back = self.stack.state_sizes[0]
+        if forced is not None and forced.shape != (steps, rows, fed_back):
+            raise UsageError(f"forced: expected [{steps}, {rows}, {fed_back}], came {list(forced.shape)}")
+        if state is None:
+            return
+        expected = [[[rows, n] for n in self.stack.state_sizes]] * len(self.stack.parts)
+        came = [[list(tensor.shape) for tensor in one] for one in state]
+        if came != expected:
+            raise UsageError(f"state: expected, for each layer and direction, {expected}, came {came}")
+
+
+def _traced(tensor: Tensor) -> bool:
+    """Whether a functorch transform holds this tensor, so that Python cannot look at its values."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)

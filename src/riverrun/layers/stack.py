@@ -1,0 +1,330 @@
+"""Stack: what a recurrent network consists of, without its weights, and how it runs on them.
+
+A stack is data: a cell, sizes and options. `shapes` names its weights; `run` is a function of weights and input. The
+module `Recurrent` keeps such weights under these very names, the drop-ins of `riverrun.nn` make them as views of torch's
+flat tensors; both run through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from riverrun.cells import cell as cells
+from riverrun.engine.program import Program
+from riverrun.engine.scan import scan
+from riverrun.engine.scanned import Override
+from riverrun.errors import UsageError, nearest
+from riverrun.layers.masks import drop_connections, inverted, loop_masks
+from riverrun.layers.options import Depth, Dropouts
+from riverrun.layers.projection import WEIGHT, WIDTH, feeds_back
+from riverrun.layers.rewritten import rewritten
+
+State = tuple[tuple[Tensor, ...], ...]  # for each layer and direction, a tensor [B, n] for each of the cell's states
+DIRECTIONS = {"forward": ("forward",), "reverse": ("reverse",), "both": ("forward", "reverse")}
+SKIPS = ("none", "residual", "dense")
+
+
+class Recurrence(NamedTuple):
+    """What a stack gives back."""
+
+    output: Tensor  # [T, B, n], of both directions [T, B, 2 n]; zero at padding
+    state: State  # after each sequence's last step (in reverse: after its first)
+    records: dict[str, Tensor]  # "layers.0.forward.i" -> [T, B, n], detached, only what was asked for
+
+
+class Part(NamedTuple):
+    """One direction of one layer."""
+
+    layer: int
+    direction: str
+    input_size: int
+
+    @property
+    def prefix(self) -> str:
+        return f"layers.{self.layer}.{self.direction}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A recurrent network without its weights; `Recurrent` says what each field means. Checked when it is made."""
+
+    cell: type[cells.Cell]
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    direction: str = "forward"
+    output_size: int | None = None
+    projection: int = 0
+    skip: str = "none"
+    learned_initial: bool = False
+    norm: bool = False
+    dropouts: Dropouts = field(default_factory=Dropouts)
+    depth: Depth = field(default_factory=Depth)
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size", "num_layers"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value > 0):
+                raise UsageError(f"{name} must be a whole number from 1, got {value!r}")
+        for name, known in (("direction", tuple(DIRECTIONS)), ("skip", SKIPS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(
+                    f"{name} must be one of {', '.join(known)}; got {value!r}.{nearest(str(value), known)}"
+                )
+        if not (isinstance(self.projection, int) and self.projection >= 0):
+            raise UsageError(f"projection must be a width from 1, or 0 for none; got {self.projection!r}")
+        own_sizes = set(cells.program(self.cell).sizes) - {"H"}
+        name = cells.name(self.cell)
+        if self.output_size is not None and not own_sizes:
+            raise UsageError(
+                f"output_size: cell {name!r} has no output of a width of its own (jordan has); use projection"
+            )
+        if self.dropouts.recurrent and self.cell.candidate is None:
+            raise UsageError(f"dropouts.recurrent: cell {name!r} names no candidate; set `candidate` in the cell")
+        if self.dropouts.between and self.num_layers == 1:
+            raise UsageError(
+                "dropouts.between acts between layers, and there is only one; use num_layers=2 or more, or 0"
+            )
+        if self.skip != "none" and self.num_layers == 1 and (self.skip == "dense" or self._width != self.input_size):
+            raise UsageError(
+                f"skip={self.skip!r} finds nothing to connect: one layer from {self._width_of_input(0)} to {self._width}"
+            )
+
+    # ------------------------------------------------------------------ the programs and their weights
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        own = dict.fromkeys(cells.program(self.cell).sizes, self.output_size or self.hidden_size)
+        return {**own, "H": self.hidden_size, WIDTH: self.projection}
+
+    @cached_property
+    def _projects_inside(self) -> bool:
+        return bool(self.projection) and feeds_back(self._step(Dropouts(), projected=False))
+
+    def _step(self, dropouts: Dropouts, projected: bool) -> Program:
+        return rewritten(
+            cells.program(self.cell),
+            dropouts=dropouts,
+            norm=self.norm,
+            hidden_depth=self.depth.hidden,
+            projected=projected,
+        )
+
+    @cached_property
+    def training(self) -> Program:
+        """One step of one direction of one layer while it trains."""
+        return self._step(self.dropouts, self._projects_inside)
+
+    @cached_property
+    def evaluation(self) -> Program:
+        """The same outside training: the same weights, and of the dropouts only zoneout, by its expectation."""
+        return self._step(Dropouts(zoneout=self.dropouts.zoneout), self._projects_inside)
+
+    @cached_property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The width of each state of each direction of each layer."""
+        return tuple(self._sizes[width] for width in self.evaluation.state_widths)
+
+    @property
+    def _width(self) -> int:
+        one = self.projection or self.state_sizes[0]
+        return one * len(DIRECTIONS[self.direction])
+
+    @property
+    def width(self) -> int:
+        """The width of the output, both directions together."""
+        return self._width
+
+    def _width_of_input(self, layer: int) -> int:
+        lowest = self.input_size if self.depth.input == 1 else self.hidden_size
+        if layer == 0:
+            return lowest
+        return lowest + layer * self._width if self.skip == "dense" else self._width
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Every direction of every layer, in the order of the states."""
+        return tuple(
+            Part(layer, direction, self._width_of_input(layer))
+            for layer in range(self.num_layers)
+            for direction in DIRECTIONS[self.direction]
+        )
+
+    def shapes(self, part: Part) -> dict[str, tuple[int, ...]]:
+        """The weights of one part: `W.k` [n, I], `U.k` [n, m], `b.k`, `p.k` [n], `initial.s` [n]."""
+        program = self.training
+        found = {
+            name: shape
+            for name, shape in program.resolve({**self._sizes, "I": part.input_size}).items()
+            if self.bias or not name.startswith("b.")
+        }
+        if self.projection and not self._projects_inside:
+            found[f"U.{WEIGHT}"] = (self.projection, self.state_sizes[0])
+        if self.learned_initial:
+            found |= {f"initial.{s}": (n,) for s, n in zip(program.states, self.state_sizes, strict=True)}
+        return found
+
+    def feedforward_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The layers of depth before and after the recurrence: `input.0.V` [H, I], `input.0.a` [H], `output.0.V`, ..."""
+        found: dict[str, tuple[int, ...]] = {}
+        sizes = [self.input_size] + [self.hidden_size] * (self.depth.input - 1)
+        above = [self._width] * self.depth.output
+        for place, widths in (("input", sizes), ("output", above)):
+            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+                found[f"{place}.{index}.V"] = (after, before)
+                if self.bias:
+                    found[f"{place}.{index}.a"] = (after,)
+        return found
+
+    def must_stream(self) -> None:
+        """Raises UsageError where the stack cannot go one step at a time, since it reads from the end."""
+        if self.direction != "forward":
+            raise UsageError(f"step: direction={self.direction!r} needs the whole sequence; use direction='forward'")
+
+    # ------------------------------------------------------------------ running
+
+    def initial(self, weights: Mapping[str, Tensor], batch: int, like: Tensor) -> State:
+        """The state from which every sequence starts: zeros, or the learned one, [B, n] each."""
+        return tuple(
+            tuple(
+                weights[f"{part.prefix}initial.{state}"].expand(batch, n)
+                if self.learned_initial
+                else torch.zeros(batch, n, dtype=like.dtype, device=like.device)
+                for state, n in zip(self.evaluation.states, self.state_sizes, strict=True)
+            )
+            for part in self.parts
+        )
+
+    def run(
+        self,
+        weights: Mapping[str, Tensor],
+        data: Tensor,
+        lengths: Tensor | None,
+        state: State | None,
+        *,
+        training: bool,
+        resets: Tensor | None = None,
+        forced: Tensor | None = None,
+        record: Sequence[str] = (),
+        path: str | None = None,
+    ) -> Recurrence:
+        """The whole stack over data [T, B, I]; `Recurrent.forward` says the rest."""
+        like = next(iter(weights.values()))
+        steps, rows = data.shape[0], data.shape[1]
+        initial = self.initial(weights, rows, like) if state is None or resets is not None else state
+        begin = initial if state is None else state
+        program = self.training if training else self.evaluation
+        wanted = self._wanted(program, record)
+        valid = None if lengths is None else _valid(lengths, steps, data.device)
+        if valid is not None and self._reads_padding(training):
+            data = data.masked_fill(~valid[..., None], 0)  # what lies in the padding may be NaN
+        data = _feedforward(weights, "input", self.depth.input, data)
+        below, after = [data], []  # outputs of all layers so far, [T, B, n] each; final states
+        records: dict[str, Tensor] = {}
+        for layer in range(self.num_layers):
+            into = torch.cat(below, -1) if self.skip == "dense" else below[-1]  # [T, B, I of this layer]
+            if training and self.dropouts.variational:
+                into = into * inverted((rows, into.shape[-1]), self.dropouts.variational, like).to(into.dtype)
+            outputs = []
+            for place, part in enumerate(self.parts):
+                if part.layer != layer:
+                    continue
+                own = {name: weights[part.prefix + name] for name in self.shapes(part)}
+                if training and self.dropouts.weight:
+                    own = drop_connections(own, self.dropouts.weight, spared=f"U.{WEIGHT}")
+                done = scan(
+                    program,
+                    {name: own[name] for name in program.weights if name in own},
+                    into,
+                    begin[place],
+                    lengths=lengths,
+                    overrides=self._overrides(program, part, initial[place], resets, forced),
+                    masks=loop_masks(program, self._sizes, steps, rows, self.dropouts, training, like),
+                    record=wanted.get(part.prefix, ()),
+                    reverse=part.direction == "reverse",
+                    path=path,
+                )
+                projected = self.projection and not self._projects_inside
+                outputs.append(functional.linear(done.outputs, own[f"U.{WEIGHT}"]) if projected else done.outputs)
+                after.append(done.states)
+                records |= {part.prefix + name: value for name, value in done.records.items()}
+            out = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # [T, B, n or 2 n]
+            if self.skip == "residual" and out.shape[-1] == into.shape[-1]:
+                out = out + below[-1]
+            if self.dropouts.between and layer + 1 < self.num_layers:
+                out = functional.dropout(out, self.dropouts.between, training)
+            below.append(out)
+        out = _feedforward(weights, "output", self.depth.output, below[-1])
+        if valid is not None and self.depth.output > 1:
+            out = out.masked_fill(~valid[..., None], 0)  # tanh(a) is not zero
+        return Recurrence(out, tuple(after), records)
+
+    def _reads_padding(self, training: bool) -> bool:
+        """Whether anything but `scan`, which never does, would read the input's padding."""
+        return self.depth.input > 1 or self.skip != "none" or bool(training and self.dropouts.variational)
+
+    def _overrides(
+        self,
+        program: Program,
+        part: Part,
+        initial: tuple[Tensor, ...],
+        resets: Tensor | None,
+        forced: Tensor | None,
+    ) -> list[Override]:
+        """Resets, and in the last layer the forced output, as overrides at the border between step t-1 and step t."""
+        found = []
+        if forced is not None and part.layer == self.num_layers - 1:
+            if part.direction == "forward":  # the state before step t is what was wanted of step t-1
+                value = torch.cat([forced[:1], forced[:-1]])
+            else:  # the state before step t-1, in reverse, is what was wanted of step t
+                value = forced
+            mask = torch.ones(forced.shape[:2], dtype=torch.bool, device=forced.device)
+            mask[:1] = False
+            found.append(Override(program.states[0], mask, value))
+        if resets is not None:  # after the forced ones: where both are, a sequence starts
+            found += [Override(s, resets, value) for s, value in zip(program.states, initial, strict=True)]
+        return found
+
+    def _wanted(self, program: Program, record: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Prefix of a part -> the names to record there. "i" asks all parts, "layers.0.forward.i" one."""
+        found: dict[str, list[str]] = {}
+        for name in record:
+            matches = [p for p in self.parts if "layers." not in name or name.startswith(p.prefix)]
+            local = name.rpartition(".")[2]
+            if not matches or local not in program.names:
+                known = [*program.names, *(p.prefix + n for p in self.parts for n in program.names)]
+                raise UsageError(
+                    f"record: {name!r} is no value of cell {cells.name(self.cell)!r} in this stack; "
+                    f"expected {', '.join(program.names)}, or such a name behind layers.N.DIRECTION.{nearest(name, known)}"
+                )
+            for part in matches:
+                found.setdefault(part.prefix, []).append(local)
+        return {prefix: tuple(dict.fromkeys(names)) for prefix, names in found.items()}
+
+
+def _valid(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
+    return torch.arange(steps, device=device)[:, None] < lengths.to(device)[None, :]  # [T, B]
+
+
+def _feedforward(weights: Mapping[str, Tensor], place: str, depth: int, v: Tensor) -> Tensor:
+    for index in range(depth - 1):
+        v = torch.tanh(functional.linear(v, weights[f"{place}.{index}.V"], weights.get(f"{place}.{index}.a")))
+    return v
+
+
+def iterate(stack: Stack) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every weight of the stack and its shape, in the order in which they are made."""
+    for name, shape in stack.feedforward_shapes().items():
+        yield name, shape
+    for part in stack.parts:
+        for name, shape in stack.shapes(part).items():
+            yield part.prefix + name, shape

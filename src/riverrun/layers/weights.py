@@ -1,0 +1,58 @@
+"""Weights: parameters under dotted names (`W.i`, `p.ln_x.i`), which become their state_dict keys."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from riverrun.errors import UsageError
+
+
+class Weights(nn.Module):
+    """A tree of parameters that stores and nothing else.
+
+    `Weights({"W.i": w, "U.i": u})` has the state_dict keys `W.i` and `U.i`; `flat()` gives them back under those names,
+    whatever tensors stand there now (`torch.func.functional_call` swaps them by name).
+
+    >>> import torch
+    >>> Weights({"W.i": torch.zeros(2, 3), "p.ln_x.i": torch.ones(2)}).flat().keys()
+    dict_keys(['W.i', 'p.ln_x.i'])
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            self._add(name.split("."), nn.Parameter(tensor))
+
+    def _add(self, path: list[str], parameter: nn.Parameter) -> None:
+        head, *rest = path
+        if hasattr(self, head) and head not in self._modules:
+            raise UsageError(f"a gate or weight cannot be called {head!r}: torch's modules use that name; pick another")
+        if not rest:
+            self.register_parameter(head, parameter)
+            return
+        if head not in self._modules:
+            self.add_module(head, Weights({}))
+        branch = self._modules[head]
+        assert isinstance(branch, Weights)
+        branch._add(rest, parameter)
+
+    @property
+    def forward(self) -> nn.Module:  # type: ignore[override]
+        """The branch called "forward", the direction; these modules are never called, and so need no other."""
+        if "forward" not in self._modules:
+            raise AttributeError("no branch 'forward' here")
+        branch = self._modules["forward"]
+        assert branch is not None
+        return branch
+
+    def flat(self) -> dict[str, Tensor]:
+        """Every tensor under its dotted name, in the order in which the names were given, branch by branch."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self._parameters.items():
+            if parameter is not None:
+                found[name] = parameter
+        for name, branch in self._modules.items():
+            assert isinstance(branch, Weights)
+            for rest, tensor in branch.flat().items():
+                found[f"{name}.{rest}"] = tensor
+        return found
