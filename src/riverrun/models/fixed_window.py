@@ -83,23 +83,25 @@ class FixedWindow(nn.Module):
         n, steps = self.options.context, len(inputs)
         before = (self.initial_state(inputs.shape[1]) if state is None else state)[0]
         tokens = torch.cat([before, inputs])  # [n-1+T, B]
-        text = torch.zeros_like(tokens)  # which text each token belongs to, counted by the resets
+        windows = self._embed(tokens).unfold(0, n, 1)  # [T, B, E, n]
         if resets is not None:
+            text = torch.zeros_like(tokens)  # which text each token belongs to, counted by the resets
             text[n - 1 :] = resets.cumsum(0)
-        windows = tokens.unfold(0, n, 1)  # [T, B, n]
-        windows = torch.where(text.unfold(0, n, 1) == text[n - 1 :, :, None], windows, self.vocabulary)
-        last = torch.where(text == text[-1:], tokens, self.vocabulary)[steps:]  # [n-1, B]
-        return torch.tanh(self.hidden(self._embed(windows).flatten(2))), (last,)
+            same = text.unfold(0, n, 1) == text[n - 1 :, :, None]  # [T, B, n]
+            windows = windows * same[:, :, None].to(windows.dtype)
+            tokens = torch.where(text == text[-1:], tokens, self.vocabulary)
+        hidden = self.hidden(windows.transpose(2, 3).flatten(2))  # [T, B, n E] -> [T, B, H]
+        return torch.tanh(hidden), (tokens[steps:],)
 
-    def _embed(self, windows: Tensor) -> Tensor:
-        """[T, B, n] -> [T, B, n, E], zeros where there is no token."""
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """[T, B] -> [T, B, E], zeros where there is no token."""
         if self.embedding is None:
-            one_hot = functional.one_hot(windows, self.vocabulary + 1)[..., : self.vocabulary]
+            one_hot = functional.one_hot(tokens, self.vocabulary + 1)[..., : self.vocabulary]
             return one_hot.to(self.hidden.weight.dtype)
         weight, drop = self.embedding.weight, self.options.embedding_dropout
         if self.training and drop:
             weight = weight * functional.dropout(weight.new_ones(self.vocabulary, 1), drop)
-        return functional.embedding(windows, functional.pad(weight, (0, 0, 0, 1)))
+        return functional.embedding(tokens, functional.pad(weight, (0, 0, 0, 1)))
 
     def _drop(self, output: Tensor) -> Tensor:
         return functional.dropout(output, self.options.dropout, self.training)
