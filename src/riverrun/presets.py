@@ -42,7 +42,7 @@ PRESETS = (
         summary="a few seconds, to see that everything works",
         values={
             "model": {"hidden": 32, "layers": 1, "dropout": 0.0},
-            "training": {"steps": 60, "lanes": 8, "window": 32, "lr": 0.01},
+            "training": {"steps": 60, "lanes": 8, "window": 32, "lr": 0.01, "sample_every": 30},
         },
         expected="learns little more than which characters are frequent, in about five seconds",
     ),

@@ -66,9 +66,9 @@ def add_settings(parser: Parser, schema: Schema) -> None:
 
 
 def _help(setting: Setting) -> str:
-    default = (
-        {True: "yes", False: "no"}.get(setting.default, setting.default) if setting.kind is bool else setting.default
-    )
+    default = setting.default
+    if setting.kind is bool:
+        default = "yes" if setting.default else "no"
     choices = f": {', '.join(setting.choices)}" if setting.choices else ""
     shown = "" if default == "" else f" (default {default})"
     return f"{setting.help}{choices}{shown}".replace("%", "%%")
@@ -79,10 +79,8 @@ def add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="write the result as JSON to standard output")
 
 
-def whole(text: str | None, flag: str, *, least: int) -> int | None:
+def whole(text: str, flag: str, *, least: int) -> int:
     """A whole number of at least `least`. Raises UsageError naming the flag."""
-    if text is None:
-        return None
     try:
         number = int(text)
     except ValueError:
@@ -92,10 +90,8 @@ def whole(text: str | None, flag: str, *, least: int) -> int | None:
     return number
 
 
-def real(text: str | None, flag: str, *, least: float, most: float = float("inf")) -> float | None:
+def real(text: str, flag: str, *, least: float, most: float = float("inf")) -> float:
     """A finite number within bounds. Raises UsageError naming the flag."""
-    if text is None:
-        return None
     try:
         number = float(text)
     except ValueError:

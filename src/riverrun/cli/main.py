@@ -1,4 +1,4 @@
-"""`riverrun VERB ...`: finds the verb's file, reads its options, and turns every error into a sentence and an exit code.
+"""`riverrun VERB ...`: finds the verb's file, reads its options, turns every error into a sentence and an exit code.
 
 Exit codes: 0 done, 2 usage, 3 data or model, 4 a check failed or training diverged, 130 interrupted.
 """

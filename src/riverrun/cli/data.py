@@ -1,0 +1,67 @@
+"""Look into data before training on it.
+
+  riverrun data peek plays.txt
+
+Says what would be read, in which tokens, how it would be split, and shows how it begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from riverrun.cli.flags import Parser, add_json, add_settings
+from riverrun.cli.voice import Voice
+from riverrun.errors import UsageError, nearest
+from riverrun.pipeline.plan import schema
+
+SUMMARY = "look into data before training on it: data peek DATA"
+SHOWN = 300  # characters of the beginning
+COMMON = 20  # tokens
+
+
+def add(parser: Parser) -> None:
+    """The options of `riverrun data`."""
+    parser.add_argument("what", metavar="peek", help="what to do: peek")
+    parser.add_argument(
+        "data", nargs="*", metavar="DATA", help="files or a folder; - for standard input; none: built-in"
+    )
+    add_json(parser)
+    add_settings(parser, {"data": schema()["data"]})
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, and tell."""
+    if arguments.what != "peek":
+        raise UsageError(f"data {arguments.what}: expected `data peek`.{nearest(arguments.what, ['peek'])}")
+    from riverrun import configuration, tasks
+
+    section = {"data": schema()["data"]}
+    options = configuration.resolve(section, configuration.from_flags(section, vars(arguments)))["data"]
+    import numpy as np
+
+    from riverrun.pipeline.prepare import check_files, prepare
+
+    check_files(arguments.data)
+    task, reason = tasks.infer(arguments.data)
+    prepared = prepare(task.read(arguments.data, options), options, select=False)
+    tokenizer, train = prepared.tokenizer, prepared.splits.train
+    counts = np.bincount(train.ids, minlength=tokenizer.size)
+    common = [(tokenizer.token(int(id)), int(counts[id])) for id in np.argsort(-counts, kind="stable")[:COMMON]]
+    beginning = tokenizer.decode(train.ids[:SHOWN])[:SHOWN]
+    facts = {"task": task.name, "reason": reason, **prepared.record(), "common": common, "beginning": beginning}
+    voice = Voice(json=arguments.json)
+    voice.result(facts)
+    if arguments.json:
+        return 0
+    voice.say(f"task       {task.name}: {reason}")
+    for file in prepared.files:
+        dropped = f", {file.dropped:,} rows dropped" if file.dropped else ""
+        voice.say(f"file       {file.path}: {file.bytes:,} bytes, SHA-256 {file.sha256[:16]}...{dropped}")
+    voice.say(f"tokens     {tokenizer.unit}s, vocabulary {tokenizer.size:,}")
+    for name, part in facts["parts"].items():
+        voice.say(f"{name:<10} {part['tokens']:,} {tokenizer.unit}s in {part['documents']:,} documents")
+    voice.say(f"split      {prepared.splits.rule}")
+    voice.say("common     " + "  ".join(f"{token!r} {count:,}" for token, count in common))
+    voice.say("begins")
+    voice.say("\n".join("  | " + line for line in beginning.splitlines()))
+    return 0

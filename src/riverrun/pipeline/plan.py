@@ -1,0 +1,73 @@
+"""plan: what a run is to do, from preset, file and options given: a Configuration. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from riverrun import configuration, presets, tasks
+from riverrun.configuration import Configuration, Schema, Values
+from riverrun.errors import UsageError
+
+DEFAULT_TASK = "lm"
+
+
+def schema(task: str = DEFAULT_TASK) -> Schema:
+    """The sections of a run.toml of that task, and the options dataclass of each."""
+    return tasks.find(task).sections
+
+
+def plan(
+    files: Sequence[str],
+    given: Values,
+    *,
+    task: str | None = None,
+    preset: str | None = None,
+    file: Path | None = None,
+) -> tuple[Configuration, str]:
+    """The configuration, and the sentence why its task is what it is.
+
+    Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
+    preset holds where neither a preset nor a configuration file is named. Raises UsageError where something is unknown,
+    out of range, or where no budget is left.
+    """
+    layers: list[Values] = []
+    if preset is not None or file is None:
+        layers.append(presets.find(preset or "default").values)
+    if file is not None:
+        read = configuration.read(file, schema(task or DEFAULT_TASK))
+        layers.append(read.values)
+        files = files or read.files or ()
+        task = task or read.task
+    if task is None:
+        found, reason = tasks.infer(files)
+    else:
+        found, reason = tasks.find(task), f"asked for ({'--task' if file is None else file})"
+    sections = configuration.resolve(found.sections, *layers, given)
+    if not sections["training"].budget():
+        raise UsageError("no budget: give --minutes, --steps or --epochs (or a preset that has one).")
+    _check_cell(sections["model"].cell)
+    return Configuration(found.name, tuple(_absolute(name) for name in files), sections), reason
+
+
+def restore(path: Path) -> Configuration:
+    """The configuration that a run folder's run.toml holds. Raises DataError and UsageError as `configuration.read`."""
+    read = configuration.read(path, schema())
+    task = read.task or DEFAULT_TASK
+    return Configuration(task, read.files or (), configuration.resolve(schema(task), read.values))
+
+
+def _check_cell(name: str) -> None:
+    # Said before any data is read; listing the names imports no torch.
+    from riverrun import cells
+    from riverrun.errors import nearest
+
+    if name not in cells.names():
+        raise UsageError(
+            f"--cell: expected one of {', '.join(cells.names())}, got {name!r}.{nearest(name, cells.names())}"
+        )
+
+
+def _absolute(name: str) -> str:
+    # So that run.toml repeats the run from any folder.
+    return name if name == "-" else str(Path(name).absolute())

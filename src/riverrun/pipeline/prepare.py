@@ -1,0 +1,105 @@
+"""prepare: from the files that a user names to a vocabulary and the parts of a split, with the record for data.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from riverrun.data.options import DataOptions
+from riverrun.data.readers import Corpus, FileRecord, read
+from riverrun.data.splits import Splits, split
+from riverrun.data.tokenizer import Tokenizer
+from riverrun.data.tokens import Tokens, tokenise
+from riverrun.errors import DataError
+
+
+class Prepared(NamedTuple):
+    """Data that is ready to be trained on: the files read, the vocabulary, the parts."""
+
+    files: list[FileRecord]
+    tokenizer: Tokenizer
+    splits: Splits
+
+    def record(self) -> dict[str, Any]:
+        """What data.json holds: schema, SHA-256 of every file, split rule, counts, rows dropped."""
+        parts = {"train": self.splits.train, "valid": self.splits.valid, "test": self.splits.test}
+        return {
+            "files": [file._asdict() for file in self.files],
+            "tokens": self.tokenizer.kind,
+            "unit": self.tokenizer.unit,
+            "vocabulary": self.tokenizer.size,
+            "vocabulary_rule": "made from all parts, so that every part can be written in it",
+            "split_rule": self.splits.rule,
+            "parts": {
+                name: {"tokens": len(part.ids), "documents": len(part.starts)}
+                for name, part in parts.items()
+                if part is not None
+            },
+            "rows_dropped": sum(file.dropped for file in self.files),
+        }
+
+
+def prepare(
+    corpus: Corpus,
+    options: DataOptions,
+    *,
+    select: bool,
+    tokenizer: Tokenizer | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Make the vocabulary (or take `tokenizer`), tokenise and split.
+
+    select: whether something will be selected on a validation part. cache: where arrays larger than memory go.
+    Raises DataError and UsageError as the readers, the tokenizer and the split do; nothing is written before the data
+    has been read to its end once.
+    """
+    valid = read([options.valid], options) if options.valid else None
+    test = read([options.test], options) if options.test else None
+    corpora = [part for part in (corpus, valid, test) if part is not None]
+    if tokenizer is None:
+        texts = _texts(corpora)
+        tokenizer = Tokenizer.train(texts, options.tokens, options.vocabulary, options.min_count)
+
+    def tokens(part: Corpus | None, name: str) -> Tokens | None:
+        if part is None:
+            return None
+        return tokenise(part, tokenizer, cache / name if cache else None, progress)
+
+    whole = tokens(corpus, "train")
+    assert whole is not None
+    splits = split(whole, options, select, valid=tokens(valid, "valid"), test=tokens(test, "test"))
+    files = [file for part in corpora for file in part.files]
+    return Prepared(files, tokenizer, splits)
+
+
+def _texts(corpora: Sequence[Corpus]) -> Iterator[str | bytes]:
+    for corpus in corpora:
+        for piece in corpus.pieces():
+            yield piece.text
+
+
+def prepare_again(
+    record: Mapping[str, Any], files: Sequence[str], options: DataOptions, tokenizer: Tokenizer
+) -> Prepared:
+    """The parts of a run, from its data.json and the files that it read.
+
+    Raises DataError where a file is gone, or its SHA-256 is not the recorded one.
+    """
+    if "-" in files:
+        raise DataError("the data came from standard input and is not kept.")
+    check_files(files)
+    prepared = prepare(read(files, options), options, select="valid" in record["parts"], tokenizer=tokenizer)
+    before = {file["sha256"] for file in record["files"]}
+    for file in prepared.files:
+        if file.sha256 not in before:
+            raise DataError(f"{file.path}: no longer the file that was trained on (its SHA-256 has changed).")
+    return prepared
+
+
+def check_files(files: Sequence[str]) -> None:
+    """DataError where a file that a run is to read is not there: said before anything else is done."""
+    for file in files:
+        if file != "-" and not Path(file).exists():
+            raise DataError(f"{file}: no such file or folder. Give a path to text, `-` for standard input, or nothing.")

@@ -1,0 +1,308 @@
+"""train: the whole of a training run, from a configuration to a model; in a run folder, where there is one.
+
+read -> vocabulary -> tokens -> parts -> streams -> model -> fit -> model/. What is decided on the way
+(task, split, kernel, precision) is said with the reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from riverrun import run as runs
+from riverrun import tasks
+from riverrun.cells.cell import Cell
+from riverrun.configuration import Configuration
+from riverrun.data.readers import Corpus
+from riverrun.data.tokenizer import Tokenizer
+from riverrun.decoding.sampling import Sampling
+from riverrun.errors import DataError
+from riverrun.models import files as model_files
+from riverrun.pipeline.prepare import Prepared, check_files, prepare
+from riverrun.pipeline.writing import sample
+from riverrun.run import RunFolder
+from riverrun.tasks.measures.evaluation import validation
+from riverrun.training import checkpoints, distributed, hardware
+from riverrun.training.checkpoints import Checkpoint
+from riverrun.training.loop import Event, Result, fit
+
+SAMPLE_LENGTH = 300  # tokens of the samples that are shown during training
+Say = Callable[[str], None]
+Events = Callable[[Event], None]
+
+
+class Trained(NamedTuple):
+    """A run that has ended: with its budget, on a signal, or out of patience (`result.stopped`)."""
+
+    model: Any
+    configuration: Configuration
+    prepared: Prepared
+    result: Result
+    run: RunFolder | None
+
+
+class Assembled(NamedTuple):
+    """Everything that training needs, built and not yet moved."""
+
+    configuration: Configuration
+    prepared: Prepared
+    model: Any
+    streams: Any
+    device: torch.device
+    precision: hardware.Precision
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(p.numel() for p in self.model.parameters())
+
+
+def gather(configuration: Configuration) -> Corpus:
+    """The corpus of a configuration. Raises DataError where a file is missing or unreadable."""
+    check_files(configuration.files)
+    if "-" in configuration.files and len(configuration.files) > 1:
+        raise DataError("-: standard input is one text; give it alone, or put it into a file.")
+    corpus: Corpus = tasks.find(configuration.task).read(configuration.files, configuration.sections["data"])
+    return corpus
+
+
+def assemble(
+    configuration: Configuration,
+    corpus: Corpus,
+    *,
+    tokenizer: Tokenizer | None = None,
+    cell: type[Cell] | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Assembled:
+    """Read and split the data, build model and streams: everything that can go wrong before a run begins does here."""
+    task, training = tasks.find(configuration.task), configuration.sections["training"]
+    device = hardware.choose_device(training.device)
+    ranks = distributed.connect(device)
+    precision = hardware.choose_precision(training.precision, device)
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    options = configuration.sections["data"]
+    prepared = prepare(corpus, options, select=training.selects, tokenizer=tokenizer, cache=cache, progress=progress)
+    streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
+    torch.manual_seed(training.seed)  # of the initial weights; `fit` seeds again for everything after
+    model = task.model(configuration.sections["model"], prepared.tokenizer.size, cell=cell)
+    return Assembled(configuration, prepared, model, streams, device, precision)
+
+
+def kernels(assembled: Assembled) -> dict[str, str]:
+    """For each recurrent layer, which kernel trains it here and why."""
+    recurrent = getattr(assembled.model, "recurrent", None)
+    return dict(recurrent.explain()) if recurrent is not None else {}
+
+
+def describe(assembled: Assembled, reason: str) -> list[str]:
+    """What is about to be trained, on what and why: the first lines of a run."""
+    prepared, parts = assembled.prepared, assembled.prepared.splits
+    training = assembled.configuration.sections["training"]
+    names = [file.path for file in prepared.files]
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    counts = f"{len(parts.train.ids):,} train"
+    counts += f", {len(parts.valid.ids):,} valid" if parts.valid is not None else ""
+    lines = [
+        f"task       {assembled.configuration.task}: {reason}",
+        f"data       {shown}",
+        f"tokens     {prepared.tokenizer.unit}s, vocabulary {prepared.tokenizer.size:,}: {counts}, "
+        f"{len(parts.test.ids):,} test",
+        f"split      {parts.rule}",
+        f"model      {model_words(assembled.configuration)}, {assembled.parameters:,} parameters",
+    ]
+    lines += [f"kernel     {line}" for line in dict.fromkeys(kernels(assembled).values())]
+    lines.append(f"precision  {assembled.precision.name} on {assembled.device}: {assembled.precision.reason}")
+    lines.append(f"budget     {training.budget()}, seed {training.seed}, {torch.get_num_threads()} threads")
+    return lines
+
+
+def model_words(configuration: Configuration) -> str:
+    """The model in a few words."""
+    model = configuration.sections["model"]
+    if model.model == "window":
+        return f"fixed window of {model.context} tokens, hidden {model.hidden}"
+    layers = f"{model.layers} layer{'s' if model.layers > 1 else ''}"
+    return f"{model.cell}, {layers} of {model.hidden}, dropout {model.dropout:g}"
+
+
+def open_folder(
+    assembled: Assembled, corpus: Corpus, wanted: Path, command: Sequence[str]
+) -> tuple[Assembled, RunFolder]:
+    """Make the run folder (never an old one) with run.toml, data.json and env.json in it.
+
+    Text that came from standard input is kept there as input.txt, so that the run can be resumed and repeated.
+    """
+    ranks = distributed.ranks()
+    if ranks.world > 1:
+        folder = runs.create(wanted) if ranks.rank == 0 else None
+        chosen = distributed.gather(str(folder.path if folder else "").encode(), assembled.device)[0]
+        run = RunFolder(Path(chosen.decode()))
+    else:
+        run = runs.create(wanted)
+    configuration = assembled.configuration
+    if "-" in configuration.files:
+        target = (run.path / "input.txt").absolute()
+        configuration = configuration._replace(files=(str(target),))
+        if ranks.rank == 0:
+            _keep_input(corpus, target, configuration.sections["data"].encoding)
+    assembled = assembled._replace(configuration=configuration)
+    if ranks.rank == 0:
+        run.configuration.write_text(configuration.toml(), encoding="utf-8")
+        run.write_json("data.json", {"task": configuration.task, **assembled.prepared.record()})
+        run.write_json("env.json", environment(assembled, command))
+    return assembled, run
+
+
+def environment(assembled: Assembled, command: Sequence[str]) -> dict[str, Any]:
+    """What env.json holds."""
+    choices = {
+        "device": str(assembled.device),
+        "precision": assembled.precision.name,
+        "precision_reason": assembled.precision.reason,
+        "threads": torch.get_num_threads(),
+        "kernels": kernels(assembled),
+    }
+    return runs.environment(command, choices)
+
+
+def _keep_input(corpus: Corpus, target: Path, encoding: str) -> None:
+    with target.open("wb") as file:
+        for piece in corpus.pieces():
+            file.write(piece.text if isinstance(piece.text, bytes) else piece.text.encode(encoding))
+
+
+def carry_out(
+    assembled: Assembled,
+    run: RunFolder | None,
+    *,
+    events: Events | None = None,
+    resume: Checkpoint | None = None,
+) -> Trained:
+    """Train what was assembled; in a run folder, save checkpoints on the way, and model/ at the end or on a signal."""
+    configuration, prepared, model = assembled.configuration, assembled.prepared, assembled.model
+    training, tokenizer = configuration.sections["training"], prepared.tokenizer
+    valid = prepared.splits.valid
+    static = {"run.toml": configuration.toml().encode(), "tokenizer.json": tokenizer.to_json()}
+    result = fit(
+        model,
+        assembled.streams,
+        training,
+        folder=run.path if run else None,
+        evaluate=(lambda: validation(model, valid)) if valid is not None else None,
+        sample=(lambda: sample(model, tokenizer, "", SAMPLE_LENGTH, sampling=Sampling(seed=training.seed)))
+        if events is not None
+        else None,
+        events=events,
+        resume=resume,
+        static=static,
+    )
+    model.load_state_dict(result.weights)
+    model.eval()
+    trained = Trained(model, configuration, prepared, result, run)
+    if run is not None and distributed.ranks().rank == 0:
+        save_model(trained, run.model)
+    return trained
+
+
+def characters_per_token(prepared: Prepared) -> float:
+    """The mean number of characters in a token of the training text: 1 for a character model."""
+    ids = prepared.splits.train.ids[:1_000_000]
+    return max(float(prepared.tokenizer.lengths[ids].mean()), 1e-9)
+
+
+def save_model(trained: Trained, folder: Path) -> None:
+    """Write the portable model folder with its card."""
+    options = trained.configuration.sections["model"]
+    tokenizer = trained.prepared.tokenizer
+    task = tasks.find(trained.configuration.task)
+    model_files.save(folder, trained.model, task.name, options, tokenizer, card(trained))
+
+
+def card(trained: Trained) -> str:
+    """The model card: what it is, what it was trained on, how well it does, how to use it."""
+    prepared, result, configuration = trained.prepared, trained.result, trained.configuration
+    sources = "\n".join(f"- {file.path} ({file.bytes:,} bytes, SHA-256 {file.sha256})" for file in prepared.files[:20])
+    nats = "not measured" if result.nats is None else f"{result.nats:.4f} nats per {prepared.tokenizer.unit}"
+    return f"""# A language model made by riverrun
+
+{model_words(configuration)}; tokens: {prepared.tokenizer.unit}s, {prepared.tokenizer.size:,} of them.
+
+Trained on {len(prepared.splits.train.ids):,} tokens, {result.steps:,} updates in {result.seconds / 60:.1f} minutes; the
+last training loss was {nats}. Held-out figures lie in the run folder's eval/metrics.json.
+
+Data:
+
+{sources}
+
+Split: {prepared.splits.rule}.
+
+Use: `riverrun sample FOLDER --prompt "..."`, `riverrun predict FOLDER TEXT`, or in Python
+`riverrun.load("FOLDER").sample("...")`.
+
+Limits: it repeats what it read, with its errors and biases, and knows nothing else. It checks no facts.
+"""
+
+
+def train(
+    configuration: Configuration,
+    corpus: Corpus,
+    *,
+    wanted: Path | None,
+    reason: str = "asked for",
+    cell: type[Cell] | None = None,
+    say: Say | None = None,
+    events: Callable[[Assembled, RunFolder | None], Events] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    command: Sequence[str] = tuple(sys.argv),
+) -> Trained:
+    """A new run. wanted: its folder (the next free name is taken), None for none.
+
+    events: called once the run is set up, gives what is told of its events. Nothing is written before the data has been
+    read, split and dealt, and the model built.
+    """
+    assembled = assemble(configuration, corpus, cell=cell, progress=progress)
+    run = None
+    if say is not None:
+        for line in describe(assembled, reason):
+            say(line)
+    if wanted is not None:
+        assembled, run = open_folder(assembled, corpus, wanted, command)
+    return carry_out(assembled, run, events=events(assembled, run) if events else None)
+
+
+def resume(
+    run: RunFolder,
+    configuration: Configuration,
+    *,
+    warn: Say,
+    cell: type[Cell] | None = None,
+    say: Say | None = None,
+    events: Callable[[Assembled, RunFolder | None], Events] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trained:
+    """Go on with a run from its last good checkpoint, over the same data (checked by SHA-256), with the same options.
+
+    Raises ModelError where there is no readable checkpoint, DataError where the data has changed.
+    """
+    checkpoint = checkpoints.load(run.path, warn=warn)
+    tokenizer = Tokenizer.from_json(checkpoint.files["tokenizer.json"])
+    corpus = gather(configuration)
+    assembled = assemble(configuration, corpus, tokenizer=tokenizer, cell=cell, progress=progress)
+    recorded = {file["sha256"] for file in run.read_json("data.json")["files"]}
+    for file in assembled.prepared.files:
+        if file.sha256 not in recorded:
+            raise DataError(
+                f"{file.path}: no longer the file that the run was begun with (its SHA-256 has changed). "
+                "Restore it, or train anew."
+            )
+    if say is not None:
+        for line in describe(assembled, f"as in {run.configuration}"):
+            say(line)
+        say(f"resume     from step {checkpoint.step:,} ({checkpoint.path})")
+    return carry_out(assembled, run, events=events(assembled, run) if events else None, resume=checkpoint)
