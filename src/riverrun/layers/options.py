@@ -1,4 +1,4 @@
-"""What a recurrent stack can be told beyond its sizes: three frozen sets of plain values, checked when they are made."""
+"""What a recurrent stack can be told beyond its sizes: three frozen sets of plain values, checked when made."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def project(program: Program) -> Program:
     """
     if not feeds_back(program):
         raise UsageError(
-            f"projection: {program.states[0]!r} also meets more than matrices in this cell; project outside."
+            f"projection: state {program.states[0]!r} meets more than matrices in this cell; project its output."
         )
     state = program.states[0]
     nodes = [replace(node, width=WIDTH) if node.op == "state" and node.key == state else node for node in program.nodes]
