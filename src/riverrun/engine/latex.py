@@ -13,15 +13,10 @@ SUM, PRODUCT, ATOM = 0, 1, 2  # how tightly a piece of LaTeX holds together
 FUNCTIONS = {
     "sigmoid": "\\sigma",
     "tanh": "\\tanh",
-    "relu": "\\operatorname{relu}",
     "exp": "\\exp",
     "log": "\\log",
-    "softplus": "\\operatorname{softplus}",
-    "sign": "\\operatorname{sign}",
     "maximum": "\\max",
     "minimum": "\\min",
-    "mean": "\\operatorname{mean}",
-    "rstd": "\\operatorname{rstd}",
 }
 
 
@@ -32,7 +27,7 @@ def latex(program: Program) -> list[str]:
     writer = _Writer(program, letters)
     lines = [f"{letters[index]} = {writer.definition(index)}" for index in sorted(letters) if writer.says(index)]
     doubled = [
-        f"{_letter(state)}_t = {letters[index]}"
+        f"{_letter(state)}_t = {letters[index] if writer.says(index) else writer.definition(index)}"
         for state, index in zip(program.states, program.outputs, strict=True)
         if letters[index] != f"{_letter(state)}_t" or not writer.says(index)
     ]
@@ -84,7 +79,8 @@ class _Writer:
             inner = read(node.inputs[0], ATOM if node.op == "square" else SUM)
             return _AROUND[node.op].format(inner), ATOM
         inner = ", ".join(read(i, SUM) for i in node.inputs)
-        return f"{FUNCTIONS[node.op]}\\left({inner}\\right)", ATOM
+        function = FUNCTIONS.get(node.op, f"\\operatorname{{{node.op}}}".replace("_", "\\_"))
+        return f"{function}\\left({inner}\\right)", ATOM
 
     def _chains(self, index: int) -> bool:
         """a * b * c needs no brackets."""

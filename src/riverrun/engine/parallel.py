@@ -161,7 +161,7 @@ class _Course:
             new = bias if valid is None else bias.masked_fill(~valid, 0.0)
         else:
             slope = a.to(initial.dtype).expand(shape)
-            for _, mask, value in overrides:
+            for _, mask, value in reversed(overrides):  # the last one holds: what it sets has no slope for the others
                 here = mask[:, :, None]
                 bias = torch.where(here, slope * value.to(initial.dtype) + bias, bias)
                 slope = slope.masked_fill(here, 0.0)

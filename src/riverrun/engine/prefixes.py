@@ -80,10 +80,9 @@ def _before(s: Tensor) -> Tensor:
 
 def stepwise(a: Tensor, b: Tensor) -> Tensor:
     """One multiply-add a step."""
-    s = torch.empty_like(b)
-    s[0] = b[0]
+    s = b.clone()
     for t in range(1, len(a)):
-        torch.addcmul(b[t], a[t], s[t - 1], out=s[t])
+        s[t].addcmul_(a[t], s[t - 1])
     return s
 
 
