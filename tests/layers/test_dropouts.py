@@ -1,4 +1,4 @@
-"""Every way to drop values acts while training exactly as its definition says, and not in evaluation (zoneout: in mean).
+"""Every way to drop values acts in training exactly as defined, and not in evaluation (zoneout: in mean).
 
 The masks are drawn a second time from the same seed; what they do is computed by plain.py, row by row.
 """
@@ -124,11 +124,7 @@ def test_weight_drops_connections_of_every_u_once_a_call():
     current = x
     for index in range(2):
         own = weights(layer, index)
-        dropped = {
-            name: torch.nn.functional.dropout(w, P) if name.startswith("U.") else w
-            for name, w in ((n, own[n]) for n in [*(f"W.{k}" for k in "ifgo"), *(f"U.{k}" for k in "ifgo"), *own])
-            if name not in ()
-        }
+        dropped = {name: torch.nn.functional.dropout(w, P) if name.startswith("U.") else w for name, w in own.items()}
         current = rows(plain.lstm(dropped), current, 2)
     compare(layer, x, current)
 

@@ -10,7 +10,7 @@ from tolerances import TOLERANCE
 
 from riverrun.cells import Cell, names, tanh
 from riverrun.errors import UsageError
-from riverrun.layers import Recurrent
+from riverrun.layers import Depth, Dropouts, Recurrent
 from riverrun.sequences import Sequences
 
 VALUE, GRADIENT = TOLERANCE[torch.float64, "value"], TOLERANCE[torch.float64, "gradient"]
@@ -34,7 +34,7 @@ def under(layer: Recurrent, prefix: str) -> dict[str, torch.Tensor]:
 
 def by_rows(layer, cell, data, lengths=None, state=None, resets=None, forced=None):
     """The whole stack, both directions, by plain.py: (output, states)."""
-    steps, rows, _ = data.shape
+    rows = data.shape[1]
     ends, current = [], data
     for index in range(layer.stack.num_layers):
         sides = []
@@ -89,8 +89,6 @@ def test_a_ragged_bidirectional_stack_with_resets_equals_a_network_run_row_by_ro
 
 
 def test_padding_is_never_read_even_where_options_look_at_the_input():
-    from riverrun.layers import Depth, Dropouts
-
     layer = randomised(
         Recurrent(
             "gru",
@@ -141,7 +139,7 @@ def test_a_stream_cut_in_two_is_the_stream_in_one_for_every_cell(cell):
 @pytest.mark.parametrize("cell", names())
 def test_every_parameter_of_every_cell_gets_a_gradient_that_is_not_zero(cell):
     layer = randomised(Recurrent(cell, 3, 4, num_layers=2, direction="both"))
-    out, end, _ = layer(torch.randn(5, 3, 3, dtype=torch.float64))
+    out, _, _ = layer(torch.randn(5, 3, 3, dtype=torch.float64))
     out.square().sum().backward()
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name

@@ -1,4 +1,4 @@
-"""Each structural option of a stack changes it as its definition says: skips, depths, norm, projection, initial state."""
+"""Each structural option of a stack acts as defined: skips, depths, norm, projection, initial state, bias."""
 
 import math
 

@@ -84,7 +84,7 @@ class Recurrent(nn.Module):
         hints = self.stack.cell.initialise
         if initialisation.chrono and not (bias and (hints.forget or hints.keep or hints.write)):
             raise UsageError(
-                "initialisation.chrono sets the biases of gates that keep or write the state; there are none here"
+                "initialisation.chrono: expected gates with biases that keep or write the state; none here"
             )
         feedforward: dict[str, dict[str, Tensor]] = {"input": {}, "output": {}}
         for name, shape in self.stack.feedforward_shapes().items():
@@ -115,7 +115,7 @@ class Recurrent(nn.Module):
         }
 
     def initial_state(self, batch: int) -> State:
-        """The state from which a batch of that many sequences starts: for each layer and direction a tuple of [B, n]."""
+        """The state from which that many sequences start: for each layer and direction a tuple of [B, n]."""
         weights = self.weights()
         return self.stack.initial(weights, batch, next(iter(weights.values())))
 

@@ -1,8 +1,8 @@
 """Stack: what a recurrent network consists of, without its weights, and how it runs on them.
 
 A stack is data: a cell, sizes and options. `shapes` names its weights; `run` is a function of weights and input. The
-module `Recurrent` keeps such weights under these very names, the drop-ins of `riverrun.nn` make them as views of torch's
-flat tensors; both run through here.
+module `Recurrent` keeps such weights under these very names, the drop-ins of `riverrun.nn` make them as views of
+torch's flat tensors; both run through here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -91,12 +92,10 @@ class Stack:
         if self.dropouts.recurrent and self.cell.candidate is None:
             raise UsageError(f"dropouts.recurrent: cell {name!r} names no candidate; set `candidate` in the cell")
         if self.dropouts.between and self.num_layers == 1:
-            raise UsageError(
-                "dropouts.between acts between layers, and there is only one; use num_layers=2 or more, or 0"
-            )
+            raise UsageError("dropouts.between acts between layers, and there is only one; use num_layers=2 or 0 here")
         if self.skip != "none" and self.num_layers == 1 and (self.skip == "dense" or self._width != self.input_size):
             raise UsageError(
-                f"skip={self.skip!r} finds nothing to connect: one layer from {self._width_of_input(0)} to {self._width}"
+                f"skip={self.skip!r} finds nothing to connect in one layer from {self.input_size} to {self._width}"
             )
 
     # ------------------------------------------------------------------ the programs and their weights
@@ -174,12 +173,12 @@ class Stack:
         return found
 
     def feedforward_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The layers of depth before and after the recurrence: `input.0.V` [H, I], `input.0.a` [H], `output.0.V`, ..."""
+        """The layers before and after the recurrence: `input.0.V` [H, I], `input.0.a` [H], `output.0.V`, ..."""
         found: dict[str, tuple[int, ...]] = {}
         sizes = [self.input_size] + [self.hidden_size] * (self.depth.input - 1)
         above = [self._width] * self.depth.output
         for place, widths in (("input", sizes), ("output", above)):
-            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+            for index, (before, after) in enumerate(pairwise(widths)):
                 found[f"{place}.{index}.V"] = (after, before)
                 if self.bias:
                     found[f"{place}.{index}.a"] = (after,)
@@ -304,7 +303,7 @@ class Stack:
                 known = [*program.names, *(p.prefix + n for p in self.parts for n in program.names)]
                 raise UsageError(
                     f"record: {name!r} is no value of cell {cells.name(self.cell)!r} in this stack; "
-                    f"expected {', '.join(program.names)}, or such a name behind layers.N.DIRECTION.{nearest(name, known)}"
+                    f"expected {', '.join(program.names)}, also behind layers.N.DIRECTION.{nearest(name, known)}"
                 )
             for part in matches:
                 found.setdefault(part.prefix, []).append(local)
