@@ -39,9 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = configuration.resolve(section, configuration.from_flags(section, vars(arguments)))["data"]
     import numpy as np
 
-    from riverrun.pipeline.prepare import check_files, prepare
+    from riverrun.pipeline.prepare import prepare
 
-    check_files(arguments.data)
     task, reason = tasks.infer(arguments.data)
     prepared = prepare(task.read(arguments.data, options), options, select=False)
     tokenizer, train = prepared.tokenizer, prepared.splits.train

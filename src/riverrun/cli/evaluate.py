@@ -48,10 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from riverrun.data.tokens import tokenise
     from riverrun.errors import UsageError
     from riverrun.pipeline import finish, opened
-    from riverrun.pipeline.prepare import check_files
 
     voice = Voice(json=arguments.json)
-    check_files(arguments.data)
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads)
     if not arguments.data:
         prepared = opened.data_of(model)

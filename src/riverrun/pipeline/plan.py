@@ -7,7 +7,7 @@ from pathlib import Path
 
 from riverrun import configuration, presets, tasks
 from riverrun.configuration import Configuration, Schema, Values
-from riverrun.errors import UsageError
+from riverrun.errors import UsageError, nearest
 
 DEFAULT_TASK = "lm"
 
@@ -24,12 +24,13 @@ def plan(
     task: str | None = None,
     preset: str | None = None,
     file: Path | None = None,
+    own_cell: bool = False,
 ) -> tuple[Configuration, str]:
     """The configuration, and the sentence why its task is what it is.
 
     Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
     preset holds where neither a preset nor a configuration file is named. Raises UsageError where something is unknown,
-    out of range, or where no budget is left.
+    out of range, or where no budget is left. own_cell: the cell is a class of the caller's; its name is not looked up.
     """
     layers: list[Values] = []
     if preset is not None or file is None:
@@ -46,7 +47,8 @@ def plan(
     sections = configuration.resolve(found.sections, *layers, given)
     if not sections["training"].budget():
         raise UsageError("no budget: give --minutes, --steps or --epochs (or a preset that has one).")
-    _check_cell(sections["model"].cell)
+    if not own_cell:
+        _check_cell(sections["model"].cell)
     return Configuration(found.name, tuple(_absolute(name) for name in files), sections), reason
 
 
@@ -60,7 +62,6 @@ def restore(path: Path) -> Configuration:
 def _check_cell(name: str) -> None:
     # Said before any data is read; listing the names imports no torch.
     from riverrun import cells
-    from riverrun.errors import nearest
 
     if name not in cells.names():
         raise UsageError(

@@ -89,17 +89,9 @@ def prepare_again(
     """
     if "-" in files:
         raise DataError("the data came from standard input and is not kept.")
-    check_files(files)
     prepared = prepare(read(files, options), options, select="valid" in record["parts"], tokenizer=tokenizer)
     before = {file["sha256"] for file in record["files"]}
     for file in prepared.files:
         if file.sha256 not in before:
             raise DataError(f"{file.path}: no longer the file that was trained on (its SHA-256 has changed).")
     return prepared
-
-
-def check_files(files: Sequence[str]) -> None:
-    """DataError where a file that a run is to read is not there: said before anything else is done."""
-    for file in files:
-        if file != "-" and not Path(file).exists():
-            raise DataError(f"{file}: no such file or folder. Give a path to text, `-` for standard input, or nothing.")

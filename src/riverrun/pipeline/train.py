@@ -6,8 +6,12 @@ read -> vocabulary -> tokens -> parts -> streams -> model -> fit -> model/. What
 
 from __future__ import annotations
 
+import io
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +21,15 @@ from riverrun import run as runs
 from riverrun import tasks
 from riverrun.cells.cell import Cell
 from riverrun.configuration import Configuration
+from riverrun.data import builtin
 from riverrun.data.readers import Corpus
+from riverrun.data.sources import Source
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.decoding.sampling import Sampling
 from riverrun.errors import DataError
+from riverrun.files import sha256
 from riverrun.models import files as model_files
-from riverrun.pipeline.prepare import Prepared, check_files, prepare
+from riverrun.pipeline.prepare import Prepared, prepare
 from riverrun.pipeline.writing import sample
 from riverrun.run import RunFolder
 from riverrun.tasks.measures.evaluation import validation
@@ -63,11 +70,24 @@ class Assembled(NamedTuple):
 
 def gather(configuration: Configuration) -> Corpus:
     """The corpus of a configuration. Raises DataError where a file is missing or unreadable."""
-    check_files(configuration.files)
     if "-" in configuration.files and len(configuration.files) > 1:
         raise DataError("-: standard input is one text; give it alone, or put it into a file.")
     corpus: Corpus = tasks.find(configuration.task).read(configuration.files, configuration.sections["data"])
     return corpus
+
+
+def corpus_of(configuration: Configuration, texts: Sequence[str]) -> Corpus:
+    """The corpus of texts in memory, one document each; without any, that of the configuration's files."""
+    if not texts:
+        return gather(configuration)
+    sources = []
+    for number, text in enumerate(texts, 1):
+        data = text.encode("utf-8", "surrogatepass")
+        name = "text" if len(texts) == 1 else f"text {number}"
+        sources.append(Source(name, len(data), sha256(data), partial(io.BytesIO, data)))
+    if not any(source.size for source in sources):
+        raise DataError("the text is empty: there is nothing to learn from.")
+    return Corpus(sources, replace(configuration.sections["data"], encoding="utf-8"))
 
 
 def assemble(
@@ -136,7 +156,7 @@ def open_folder(
 ) -> tuple[Assembled, RunFolder]:
     """Make the run folder (never an old one) with run.toml, data.json and env.json in it.
 
-    Text that came from standard input is kept there as input.txt, so that the run can be resumed and repeated.
+    Text that lies in no file is kept there in input/, so that the run can be resumed and repeated.
     """
     ranks = distributed.ranks()
     if ranks.world > 1:
@@ -145,12 +165,7 @@ def open_folder(
         run = RunFolder(Path(chosen.decode()))
     else:
         run = runs.create(wanted)
-    configuration = assembled.configuration
-    if "-" in configuration.files:
-        target = (run.path / "input.txt").absolute()
-        configuration = configuration._replace(files=(str(target),))
-        if ranks.rank == 0:
-            _keep_input(corpus, target, configuration.sections["data"].encoding)
+    configuration = _keep_input(corpus, assembled.configuration, run, write=ranks.rank == 0)
     assembled = assembled._replace(configuration=configuration)
     if ranks.rank == 0:
         run.configuration.write_text(configuration.toml(), encoding="utf-8")
@@ -171,10 +186,18 @@ def environment(assembled: Assembled, command: Sequence[str]) -> dict[str, Any]:
     return runs.environment(command, choices)
 
 
-def _keep_input(corpus: Corpus, target: Path, encoding: str) -> None:
-    with target.open("wb") as file:
-        for piece in corpus.pieces():
-            file.write(piece.text if isinstance(piece.text, bytes) else piece.text.encode(encoding))
+def _keep_input(corpus: Corpus, configuration: Configuration, run: RunFolder, *, write: bool) -> Configuration:
+    """Copy what lies in no file (standard input, a Python call's texts) into the run folder, and name it as the data."""
+    if configuration.files not in ((), ("-",)) or corpus.sources[0].name == builtin.name():
+        return configuration
+    folder = run.path / "input"
+    if write:
+        folder.mkdir()
+        for number, source in enumerate(corpus.sources, 1):
+            with source.open() as given, (folder / f"{number:06}.txt").open("wb") as file:
+                shutil.copyfileobj(given, file)
+    sections = {**configuration.sections, "data": corpus.options}  # the encoding of these files
+    return configuration._replace(files=(str(folder.absolute()),), sections=sections)
 
 
 def carry_out(
@@ -257,7 +280,7 @@ def train(
     reason: str = "asked for",
     cell: type[Cell] | None = None,
     say: Say | None = None,
-    events: Callable[[Assembled, RunFolder | None], Events] | None = None,
+    events: Callable[[Assembled, RunFolder | None], Events | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     command: Sequence[str] = tuple(sys.argv),
 ) -> Trained:
@@ -283,7 +306,7 @@ def resume(
     warn: Say,
     cell: type[Cell] | None = None,
     say: Say | None = None,
-    events: Callable[[Assembled, RunFolder | None], Events] | None = None,
+    events: Callable[[Assembled, RunFolder | None], Events | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
     """Go on with a run from its last good checkpoint, over the same data (checked by SHA-256), with the same options.
