@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from zlib import crc32
 
@@ -44,7 +44,7 @@ class Frame:
     width: float = 920
     height: float = 360
     left: float = 52
-    right: float = 190
+    right: float = 0  # 0: as much as the names beside the ends of the lines need
     top: float = 14
     bottom: float = 44
 
@@ -68,6 +68,8 @@ def line_chart(
     Raises ValueError where no line has a point.
     """
     frame = frame or Frame()
+    longest = max([len(line.label) for line in lines] + [len(level.label) for level in levels])
+    frame = frame if frame.right else replace(frame, right=24 + 7.4 * longest)
     points = [point for line in lines for point in line.points]
     if not points:
         raise ValueError("line_chart needs at least one point.")
@@ -144,11 +146,11 @@ def ticks(low: float, high: float, *, most: int) -> list[float]:
     """
     if not high > low:
         return [low]
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next((power * m for m in (1, 2, 5) if power * m >= rough * (1 - 1e-9)), power * 10)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    for step in (power, 2 * power, 5 * power, 10 * power):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first <= most:
+            break
     return [round(n * step, 12) for n in range(first, last + 1)]
 
 
@@ -180,7 +182,7 @@ def smooth(points: Sequence[Point], share: float = 0.02) -> list[Point]:
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most about `most` points that draw the same curve: of each stretch, the lowest and the highest, and the ends."""
+    """At most about `most` points that draw the same curve: of each stretch, its lowest and highest, and the ends."""
     if len(points) <= most:
         return list(points)
     size = math.ceil(len(points) / (most / 2))

@@ -146,5 +146,6 @@ def header_curve(run: RunRecord) -> str:
     return (
         f'<svg class="river" viewBox="0 0 1000 44" preserveAspectRatio="none" aria-hidden="true">'
         f'<path fill="currentColor" opacity=".16" d="M0 44{bank}L1000 44Z"/>'
-        f'<path fill="none" stroke="currentColor" stroke-width="2" vector-effect="non-scaling-stroke" d="M{bank[1:]}"/></svg>'
+        f'<path fill="none" stroke="currentColor" stroke-width="2" vector-effect="non-scaling-stroke" d="M{bank[1:]}"/>'
+        "</svg>"
     )

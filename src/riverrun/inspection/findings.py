@@ -41,7 +41,7 @@ LN2 = 0.6931471805599453
 def own_result(metrics: Mapping[str, Any], name: str = "this model", state: str = "carried") -> Result | None:
     """The model's result with carried (or reset) state, per character.
 
-    `nats`, `low` and `high` are those of a token; bits per character divided by them is what turns them into characters.
+    `nats`, `low` and `high` are those of a token; bits per character turn them into those of a character.
     """
     part = metrics.get(state)
     if not isinstance(part, dict):

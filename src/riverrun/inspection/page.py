@@ -37,7 +37,8 @@ def document(*, title: str, header: str, sections: Sequence[tuple[str, str, str]
 def figures(entries: Sequence[tuple[str, str, str, str]]) -> str:
     """Large figures in a row: (what it is, the value, its unit, a remark) each."""
     cards = "".join(
-        f'<div class="figure"><dt>{escape(what)}</dt><dd class="value">{escape(value)} <small>{escape(unit)}</small></dd>'
+        f'<div class="figure"><dt>{escape(what)}</dt>'
+        f'<dd class="value">{escape(value)} <small>{escape(unit)}</small></dd>'
         f'<dd class="more">{escape(remark)}</dd></div>'
         for what, value, unit, remark in entries
     )
@@ -81,7 +82,7 @@ def _value(value: Any, key: str = "") -> str:
 
 def _inline(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_inline(v)} {escape(str(k).replace('_', ' '))}" for k, v in value.items())
+        return ", ".join(f"{_inline(v)} {escape(_noun(str(k), v))}" for k, v in value.items())
     if isinstance(value, list):
         return ", ".join(_inline(entry) for entry in value)
     if isinstance(value, bool):
@@ -89,6 +90,10 @@ def _inline(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return escape(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _noun(key: str, amount: Any) -> str:
+    return (key[:-1] if amount == 1 and key.endswith("s") else key).replace("_", " ")
 
 
 def _file(entry: Mapping[str, Any]) -> str:

@@ -86,10 +86,10 @@ def read_run(path: Path) -> RunRecord:
     if not path.is_dir():
         raise DataError(f"{path}: not a folder. Expected a run folder, as `riverrun train` makes it.")
     missing: list[Missing] = []
-    evaluate = f"riverrun eval {path}"
+    begins, evaluate = "it is written when a run begins", f"riverrun eval {path}"
     log = _read_log(path, missing)
     steps = _in_order([event for event in log if event.get("event") == "step"])
-    configuration_text = _text(path, "run.toml", "the configuration", "it is written when a run begins", missing)
+    configuration_text = _text(path, "run.toml", "the configuration", begins, missing)
     try:
         configuration = tomllib.loads(configuration_text)
     except tomllib.TOMLDecodeError as error:
@@ -103,8 +103,8 @@ def read_run(path: Path) -> RunRecord:
         started=next((event for event in log if event.get("event") == "start"), {}),
         ended=next((event for event in reversed(log) if event.get("event") == "end"), {}),
         samples=_samples(path, log, missing),
-        data=_json(path, "data.json", "what the data were and how they were split", "", missing),
-        environment=_json(path, "env.json", "versions, device and the kernel chosen", "", missing),
+        data=_json(path, "data.json", "what the data were and how they were split", begins, missing),
+        environment=_json(path, "env.json", "versions, device and the kernel chosen", begins, missing),
         configuration=configuration,
         configuration_text=configuration_text,
         model=_json(path, "model/config.json", "the model's size", "it is written when training ends", missing),

@@ -1,12 +1,12 @@
 """The report of a run: report.html, one file that opens anywhere, offline, with no script.
 
-It is made from the run folder alone, so it can be made again at any time, and the same folder gives the same bytes. What
-the folder lacks is named at the end, with the way to get it.
+It is made from the run folder alone, so it can be made again at any time, and the same folder gives the same bytes.
+What the folder lacks is named at the end, with the way to get it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def _header(run: RunRecord) -> str:
 
 def _lead(run: RunRecord) -> str:
     model = run.configuration.get("model")
-    trained = [f"{escape(_architecture(model if isinstance(model, dict) else {}))}"]
+    trained = [escape(_architecture(run, model if isinstance(model, dict) else {}))]
     parts = run.data.get("parts")
     train = parts.get("train") if isinstance(parts, dict) else None
     tokens = number(train.get("tokens")) if isinstance(train, dict) else None
@@ -76,15 +76,17 @@ def _lead(run: RunRecord) -> str:
     )
 
 
-def _architecture(model: Any) -> str:
+def _architecture(run: RunRecord, model: Mapping[str, Any]) -> str:
     if model.get("model") == "window":
-        return f"A fixed-window network of {model.get('context', '?')} {'tokens'}"
+        return f"A feed-forward network over the last {model.get('context', '?')} {run.unit}s"
     cell, layers, hidden = model.get("cell"), model.get("layers"), model.get("hidden")
     if not cell:
         return "A language model"
     name = str(cell).upper() if len(str(cell)) <= 4 else str(cell)
     size = f" of {layers} × {hidden} units" if layers and hidden else ""
-    return f"{'An' if name[0] in 'AEFHILMNORSX' and name.isupper() else 'A'} {name}{size}"
+    count = number(run.model.get("parameters")) or number(run.started.get("parameters"))
+    parameters = f" ({page.count(count)} parameters)" if count else ""
+    return f"{'An' if name[0] in 'AEFHILMNORSX' and name.isupper() else 'A'} {name}{size}{parameters}"
 
 
 def _result(run: RunRecord) -> str:
@@ -99,22 +101,13 @@ def _result(run: RunRecord) -> str:
         entries.append(("Perplexity", f"{perplexity:,.3g}", f"per {run.unit}", among))
     if own is not None and others:
         gain = others[0].nats - own.nats
-        entries.append(
-            (
-                "Ahead of the best baseline",
-                f"{gain:+.3f}",
-                "nats/char",
-                f"{others[0].name} reaches {others[0].nats:.3f}",
-            )
-        )
+        what = "Ahead of the baselines" if gain > 0 else "Behind the baselines"
+        entries.append((what, f"{abs(gain):.3f}", "nats/char", f"the best, {others[0].name}, has {others[0].nats:.3f}"))
     if run.seconds is not None:
         steps = f"{run.last_step:,} steps" if run.last_step is not None else ""
         speed = max((n for e in run.steps[-20:] if (n := number(e.get("tokens_per_second"))) is not None), default=None)
         rate = f", {page.count(speed)} {run.unit}s a second" if speed else ""
         entries.append(("Training", page.duration(run.seconds), "", steps + rate))
-    size = number(run.model.get("parameters")) or number(run.started.get("parameters"))
-    if size is not None:
-        entries.append(("Size", page.count(size), "parameters", f"{4 * size / 1e6:,.1f} MB as float32"))
     said = "".join(
         f'<li class="{f.tone}"><span class="sign" aria-hidden="true">{SIGNS[f.tone][0]}</span>'
         f'<span class="off">{SIGNS[f.tone][1]}: </span>{escape(f.text)}</li>'
@@ -153,7 +146,8 @@ def _baselines(run: RunRecord) -> str:
         "nats are better; a network is worth its trouble only as far as it beats them.</p>"
         '<div class="card scroll"><table><thead><tr><th scope="col">Predictor</th>'
         '<th scope="col">Nats per character<span class="off"> as a bar, with its 95 % interval</span></th>'
-        '<th scope="col" class="n">nats</th><th scope="col" class="n">95 % interval</th><th scope="col" class="n">bits</th>'
+        '<th scope="col" class="n">nats</th><th scope="col" class="n">95 % interval</th>'
+        '<th scope="col" class="n">bits</th>'
         f'<th scope="col" class="n">made in</th></tr></thead><tbody>{rows}</tbody></table></div>{beyond}'
     )
 
@@ -196,30 +190,31 @@ def _final_sample(run: RunRecord, text: str) -> str:
         begin, end = int(span["in_sample"]), int(span["in_sample"]) + int(span["length"])
         shown = f"{escape(text[:begin])}<mark>{escape(text[begin:end])}</mark>{escape(text[end:])}"
         told = (
-            f'<p class="note">Marked: the longest span copied from the training text, {end - begin:,} characters.'
-            f"{_new_shares(run)}</p>"
+            f'<p class="note">Marked: the longest span that the training text has too, {end - begin:,} characters.</p>'
+            f"{_novelty_table(run)}"
         )
     return f'<div class="card"><pre class="prose">{shown}</pre></div>{told}'
 
 
-def _new_shares(run: RunRecord) -> str:
-    """The share of n-grams that are new, in the sample and in real text."""
-    mine, real = run.novelty.get("sample"), run.novelty.get("held_out")
-    new = mine.get("new") if isinstance(mine, dict) else None
-    usual = real.get("new") if isinstance(real, dict) else None
-    if not isinstance(new, dict):
-        return ""
-    said = []
-    for n, share in new.items():
-        value, other = number(share), number(usual.get(n)) if isinstance(usual, dict) else None
-        if value is not None:
-            said.append(
-                f"{100 * value:.0f} % of its {n}-grams" + (f" ({100 * other:.0f} %)" if other is not None else "")
-            )
-    if not said:
-        return ""
-    beside = " (in brackets: of real text that the model never saw)" if isinstance(usual, dict) else ""
-    return f" New, so not to be found in the training text, are {', '.join(said)}{beside}."
+def _novelty_table(run: RunRecord) -> str:
+    """The longest copied span and the shares of new n-grams: of the sample, and of real text as the measure."""
+    rows, orders = [], list(_new(run, "sample"))
+    for whose, name in (("sample", "this sample"), ("held_out", "real text that it never saw")):
+        span, new = longest(run.novelty, whose), _new(run, whose)
+        if span is not None:
+            shares = [f"{100 * new[n]:.0f} %" if n in new else "–" for n in orders]
+            rows.append([name, f"{int(span['length']):,} characters", *shares])
+    head = ["", "longest span copied", *(f"new {n}-grams" for n in orders)]
+    return page.table(
+        head, rows, "Set beside the training text; a span of n characters is new where it is nowhere in it"
+    )
+
+
+def _new(run: RunRecord, whose: str) -> dict[str, float]:
+    part = run.novelty.get(whose)
+    new = part.get("new") if isinstance(part, dict) else None
+    shares = new.items() if isinstance(new, dict) else ()
+    return {str(n): value for n, share in shares if (value := number(share)) is not None}
 
 
 def _stages(samples: Sequence[Sample]) -> list[Sample]:
@@ -255,7 +250,8 @@ def _surprise(run: RunRecord) -> str:
     return (
         f"<p>The beginning of the held-out text, as the model read it. The warmer the ground, the less it expected the "
         f"{escape(run.unit)}; rest the pointer on one to see what it expected.</p>{surprise.legend()}"
-        f'<div class="card"><div class="prose surprise">{surprise.to_html(tokens)}</div></div>'
+        '<div class="card"><div class="prose surprise" role="region" tabindex="0" aria-label="Coloured text">'
+        f"{surprise.to_html(tokens)}</div></div>"
         f"<details><summary>The most surprising places as a table</summary>{told}</details>"
     )
 

@@ -84,9 +84,10 @@ def to_ansi(tokens: Sequence[Token]) -> str:
 
 def legend() -> str:
     """The nine levels as an HTML list, by the odds at which each begins."""
-    edges = ["expected", *(f"1 in {_odds(bits)}" for bits in LEVELS)]
+    edges = ["more", *(f"1 in {_odds(bits)}" for bits in LEVELS)]
     items = "".join(f'<li class="s{i}">{text}</li>' for i, text in enumerate(edges))
-    return f'<ul class="legend"><li class="say">The model gave this token a chance of</li>{items}<li class="say">or less</li></ul>'
+    before, after = '<li class="say">Chance it gave:</li>', '<li class="say after">or less</li>'
+    return f'<ul class="legend">{before}{items}{after}</ul>'
 
 
 def _odds(bits: float) -> str:

@@ -16,7 +16,7 @@ _LIGHT = """
 """
 _DARK = """
   --page: #11171b; --card: #182026; --ink: #e5eaec; --soft: #9cabb4; --line: #2b363e; --well: #1f2930;
-  --model: #62c3e0; --model-soft: #1e4654; --valid: #f0935f; --other: #7d8c96; --mark: #6b5310; --heat: 240, 100, 48;
+  --model: #62c3e0; --model-soft: #1e4654; --valid: #f0935f; --other: #7d8c96; --mark: #6b5310; --heat: 205, 66, 20;
   --good: #6bcf9b; --warn: #f0b25f; --river: #3d8ba3;
 """
 
@@ -31,9 +31,9 @@ header > div { padding-top: 40px; padding-bottom: 4px; }
 .kind { margin: 0; color: var(--model); font-weight: 600; font-size: 14px; letter-spacing: .02em; }
 h1 { margin: 2px 0 10px; font-size: 40px; line-height: 1.15; letter-spacing: -.02em; font-weight: 700;
   overflow-wrap: anywhere; }
-.lead { margin: 0; font-size: 19px; line-height: 1.55; max-width: 46em; }
+.lead { margin: 0 0 20px; font-size: 19px; line-height: 1.55; max-width: 46em; }
 .lead b { font-weight: 650; white-space: nowrap; }
-.river { display: block; width: 100%; height: 44px; margin-top: 18px; color: var(--river); }
+.river { display: block; width: 100%; height: 44px; color: var(--river); }
 nav { position: sticky; top: 0; z-index: 2; background: var(--page); border-bottom: 1px solid var(--line); }
 nav ol { display: flex; flex-wrap: wrap; gap: 2px 22px; list-style: none; max-width: 980px; margin: 0 auto;
   padding: 9px 28px; font-size: 14px; }
@@ -46,7 +46,7 @@ h2 { margin: 0 0 4px; font-size: 25px; letter-spacing: -.012em; line-height: 1.2
 h3 { margin: 26px 0 8px; font-size: 16px; }
 p { margin: 0 0 14px; max-width: 46em; }
 .note { color: var(--soft); font-size: 15px; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(178px, 1fr)); gap: 14px; margin: 28px 0 0;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px; margin: 16px 0 0;
   padding: 0; }
 .figure { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 15px 17px 13px; }
 .figure dt { color: var(--soft); font-size: 14px; }
@@ -60,12 +60,13 @@ p { margin: 0 0 14px; max-width: 46em; }
 .findings li:first-child { border-top: 0; }
 .findings .sign { position: absolute; left: 4px; top: 9px; width: 20px; text-align: center; font-weight: 700; }
 .good .sign { color: var(--good); } .warn .sign { color: var(--warn); } .plain .sign { color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px; margin: 16px 0; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px;
+  margin: 16px 0; }
 .scroll { overflow-x: auto; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); gap: 14px; }
 .pair .card { margin: 0; padding: 14px 16px 10px; } .pair h3 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
 svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
-.wide svg.chart { min-width: 600px; }
+.wide svg.chart { min-width: 600px; } .pair svg.chart { max-width: 340px; }
 .chart text { fill: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; }
 .chart .label { font-weight: 600; } .chart .axis { stroke: var(--line); stroke-width: 1; }
 .chart .base { stroke: var(--other); stroke-width: 1; }
@@ -77,32 +78,36 @@ svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .chart text.t-model { fill: var(--model); } .chart text.t-valid { fill: var(--valid); }
 .chart text.t-test { fill: var(--ink); }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
+.card > table { min-width: 600px; }
 caption { text-align: left; color: var(--soft); font-size: 14px; padding-bottom: 8px; }
 th, td { text-align: left; padding: 8px 12px 8px 0; border-top: 1px solid var(--line); vertical-align: baseline; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 13.5px; line-height: 1.3; }
-tbody th { font-weight: 500; } tbody th small { display: block; color: var(--soft); font-weight: 400; line-height: 1.4; }
+tbody th { font-weight: 500; }
+tbody th small { display: block; color: var(--soft); font-weight: 400; line-height: 1.4; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.own th, tr.own td { font-weight: 680; } tr.own th { color: var(--model); } tr.own th small { color: var(--soft); }
 td.bar { width: 34%; min-width: 150px; vertical-align: middle; }
-.track { position: relative; display: block; height: 14px; }
-.track i { position: absolute; left: 0; top: 1px; height: 12px; border-radius: 2px 4px 4px 2px; background: var(--other);
-  opacity: .55; }
+.track { position: relative; display: block; height: 16px; }
+.track i { position: absolute; left: 0; top: 0; height: 16px; border-radius: 2px 4px 4px 2px; opacity: .5;
+  background: var(--other); }
 .own .track i { background: var(--model); opacity: 1; }
-.track u { position: absolute; top: 2px; height: 10px; border: solid var(--ink); border-width: 0 1.5px; }
+.track u { position: absolute; top: 3px; height: 10px; border: solid var(--ink); border-width: 0 1.5px; }
 .track u::after { content: ""; position: absolute; left: 0; right: 0; top: 4px; height: 1.5px; background: var(--ink); }
 .over { color: var(--soft); font-size: 13px; }
 pre, .prose { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; margin: 0;
   font: 14.5px/1.65 ui-monospace, "SF Mono", SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono",
   monospace; }
 .timeline { list-style: none; margin: 18px 0 0; padding: 0; }
-.timeline li { display: grid; grid-template-columns: 132px 1fr; gap: 20px; padding: 16px 0; border-top: 1px solid var(--line); }
+.timeline li { display: grid; grid-template-columns: 132px 1fr; gap: 20px; padding: 16px 0;
+  border-top: 1px solid var(--line); }
 .timeline .when b { display: block; } .timeline .when { font-size: 14px; color: var(--soft); line-height: 1.45; }
 .timeline .when b { color: var(--ink); font-size: 15px; }
 mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 1px 0; }
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 2px; font-size: 13px; color: var(--soft);
   margin: 4px 0 14px; padding: 0; list-style: none; }
 .legend li { padding: 3px 9px; color: var(--ink); } .legend .say { padding-left: 0; color: var(--soft); }
-.surprise { line-height: 1.9; }
+.legend .after { padding-left: 9px; }
+.surprise { line-height: 1.9; max-height: 620px; overflow-y: auto; }
 .surprise span { border-radius: 2px; padding: 2px 0; }
 .surprise .end { color: var(--soft); opacity: .6; }
 .surprise span[data-t]:hover { outline: 2px solid var(--ink); }
@@ -125,14 +130,18 @@ footer { padding-top: 26px; padding-bottom: 46px; color: var(--soft); font-size:
   main, header > div, footer, nav ol { padding-left: 16px; padding-right: 16px; }
   h1 { font-size: 30px; } .lead { font-size: 17px; }
   .timeline li { grid-template-columns: 1fr; gap: 6px; }
-  .figures { grid-template-columns: 1fr 1fr; gap: 10px; } .figure { padding: 11px 13px; } .figure .value { font-size: 24px; }
-  nav { position: static; }
+  .figures { grid-template-columns: 1fr 1fr; gap: 10px; }
+  .figure { padding: 11px 13px; } .figure .value { font-size: 24px; }
+  nav { position: static; } .wide svg.chart { min-width: 560px; }
 }
 @media print {
   body { font-size: 11pt; background: #fff; } header { background: #fff; } nav { display: none; }
   main, header > div, footer { max-width: none; padding-left: 0; padding-right: 0; }
-  .card, .figure, li, tr, svg { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .surprise, .track, mark { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .figure, .pair .card, table, li, svg { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .figures { grid-template-columns: repeat(4, 1fr); } .figure .value { font-size: 17pt; }
+  .pair { grid-template-columns: repeat(3, 1fr); } .wide svg.chart { min-width: 0; } section { padding-top: 20px; }
+  .surprise { max-height: none; overflow: visible; }
+  .surprise span, .legend li, .track i, .track u, mark { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 """
 
