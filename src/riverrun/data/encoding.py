@@ -53,7 +53,7 @@ def decoded(stream: IO[bytes], name: str, encoding: str, *, keep_bad: bool = Fal
             place, line = offset + len(before_nul.encode(encoding)), lines + before_nul.count("\n")
             raise DataError(
                 f"{name}: byte {place:,} (line {line:,}) is NUL, which no text has: this looks like a binary file. "
-                + _advice(first, encoding)
+                + _advice(first, encoding, binary=True)
             )
         if text:
             yield text
@@ -89,11 +89,11 @@ def lines(pieces: Iterator[str]) -> Iterator[str]:
         yield rest
 
 
-def _advice(first: bytes, encoding: str) -> str:
+def _advice(first: bytes, encoding: str, *, binary: bool = False) -> str:
     for signature, sentence in _SIGNATURES:
         if first.startswith(signature):
             return sentence
-    if b"\x00" in first[:8192]:
-        return "It looks like a binary file: --tokens bytes takes any file."
+    if binary or b"\x00" in first:
+        return "If it is meant to be one: --tokens bytes takes any file."
     other = "utf-8" if codecs.lookup(encoding).name != "utf-8" else "latin-1 or cp1252"
     return f"Name the file's encoding (--encoding, perhaps {other}), or take it as bytes (--tokens bytes)."

@@ -14,6 +14,7 @@ import hashlib
 import io
 import lzma
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -89,7 +90,8 @@ def members(source: Source) -> Iterator[Member]:
                     with archive.open(info) as stream:
                         yield _member(f"{source.name}:{info.filename}", stream, raw.tell)
         elif suffix.endswith(".tar"):
-            plain = raw if stem == source.name else stack.enter_context(_unpacked(source.name, raw))
+            spool = cast(IO[bytes], stack.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY)))
+            plain = raw if stem == source.name else _unpack(source.name, raw, spool)
             tar = stack.enter_context(tarfile.open(fileobj=plain, mode="r:"))
             for entry in sorted((entry for entry in tar if entry.isfile()), key=lambda entry: entry.name):
                 if not _hidden(PurePosixPath(entry.name).parts):
@@ -128,24 +130,34 @@ def _file(path: Path) -> Source:
 def _standard_input() -> Source:
     if sys.stdin is None:
         raise DataError("standard input: closed; expected text to be piped in.")
-    spool, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115  (lives as long as its source)
-    while block := sys.stdin.buffer.read(1 << 20):
-        digest.update(block)
-        spool.write(block)
-    spool.flush()
-    size = spool.tell()
-    if size <= _IN_MEMORY:
-        spool.seek(0)
-        data = spool.read()
-        return Source("standard input", size, digest.hexdigest(), lambda: io.BytesIO(data))
-    return Source("standard input", size, digest.hexdigest(), lambda: io.BufferedReader(_Shared(spool)))
+    data = sys.stdin.buffer.read(_IN_MEMORY + 1)
+    if len(data) <= _IN_MEMORY:
+        return Source("standard input", len(data), hashlib.sha256(data).hexdigest(), lambda: io.BytesIO(data))
+    unnamed, digest, size = _Unnamed(), hashlib.sha256(), 0
+    with reading("standard input"), open(unnamed.handle, "wb", closefd=False) as file:
+        while data:
+            digest.update(data)
+            size += file.write(data)
+            data = sys.stdin.buffer.read(1 << 20)
+    return Source("standard input", size, digest.hexdigest(), lambda: io.BufferedReader(_Shared(unnamed)))
+
+
+class _Unnamed:
+    """A temporary file without a name, which vanishes with its last reader."""
+
+    def __init__(self) -> None:
+        self.handle, name = tempfile.mkstemp()
+        os.unlink(name)
+
+    def __del__(self) -> None:
+        os.close(self.handle)
 
 
 class _Shared(io.RawIOBase):
-    """A temporary file that has no name, read from a position of one's own."""
+    """Such a file, read from a position of one's own."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._position = file, 0  # holds the file: it vanishes with its last reader
+    def __init__(self, file: _Unnamed) -> None:
+        self._file, self._position = file, 0
 
     def readable(self) -> bool:
         return True
@@ -155,7 +167,7 @@ class _Shared(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast(bytearray, buffer))
-        data = os.pread(self._file.fileno(), len(view), self._position)
+        data = os.pread(self._file.handle, len(view), self._position)
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -179,13 +191,11 @@ def _without_compression(name: str) -> tuple[str, str]:
     return str(path), path.suffix.lower()
 
 
-def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:
-    """A compressed archive as a file in which members can be read in any order."""
+def _unpack(name: str, raw: IO[bytes], spool: IO[bytes]) -> IO[bytes]:
+    """A compressed archive unpacked into `spool`, in which members can be read in any order."""
     suffix = ".gz" if name.lower().endswith(".tgz") else Path(name).suffix.lower()
-    spool = cast(IO[bytes], tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115  (the caller closes it)
     with _COMPRESSED[suffix](raw) as stream:
-        while block := stream.read(1 << 20):
-            spool.write(block)
+        shutil.copyfileobj(stream, spool, 1 << 20)
     spool.seek(0)
     return spool
 

@@ -1,0 +1,134 @@
+"""A corpus becomes one array, the same in memory and mapped from disk, written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from riverrun.data import DataOptions, Tokenizer, Tokens, encoding, read, tokenise, tokens
+from riverrun.errors import DataError
+
+LINES = [f"line {n} of Ünïcode text, {n * n} \n" for n in range(400)]
+
+
+@pytest.fixture
+def corpus_files(tmp_path: Path) -> list[Path]:
+    paths = []
+    for number in range(3):
+        paths.append(tmp_path / f"{number}.txt")
+        paths[-1].write_text("".join(LINES[number * 100 : number * 150 + 100]))
+    return paths
+
+
+def same(one: Tokens, two: Tokens) -> bool:
+    return (
+        one.ids.tolist() == two.ids.tolist() and one.starts.tolist() == two.starts.tolist() and one.parts == two.parts
+    )
+
+
+@pytest.mark.parametrize("kind", ["chars", "bytes", "words", "bpe"])
+@pytest.mark.parametrize("block", [37, 1 << 20])
+def test_the_array_is_that_of_the_whole_texts_however_they_are_read(
+    kind: str, block: int, corpus_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "BLOCK", block)
+    monkeypatch.setattr(tokens, "_TOGETHER", block * 3)
+    options = DataOptions(tokens=kind)
+    corpus = read(corpus_files, options)
+    tokenizer = Tokenizer.train((piece.text for piece in corpus.pieces()), kind)
+    found = tokenise(corpus, tokenizer)
+    each = [tokenizer.encode(path.read_bytes().decode()).tolist() for path in corpus_files]
+    assert found.ids.tolist() == [id for ids in each for id in ids]
+    assert found.starts.tolist() == [0, len(each[0]), len(each[0]) + len(each[1])]
+    assert found.ids.dtype == tokenizer.dtype
+    assert found.parts is None
+
+
+@pytest.mark.parametrize("in_memory", [0, 1000, 100_000])
+def test_an_array_that_is_too_large_is_mapped_and_mapped_again(
+    in_memory: int, corpus_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_TOGETHER", 100)
+    monkeypatch.setattr(encoding, "BLOCK", 64)
+    corpus = read(corpus_files, DataOptions())
+    tokenizer = Tokenizer.train((piece.text for piece in corpus.pieces()), "chars")
+    plain, cache = tokenise(corpus, tokenizer), tmp_path / "cache"
+    large = len(plain.ids) > in_memory
+    first = tokenise(corpus, tokenizer, cache, in_memory=in_memory)
+    assert same(first, plain)
+    assert isinstance(first.ids, np.memmap) == large
+    steps: list[int] = []
+    again = tokenise(corpus, tokenizer, cache, lambda done, _: steps.append(done), in_memory=in_memory)
+    assert same(again, plain)
+    assert (not steps) == large, "what is stored is not read again"
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def stored(corpus_files: list[Path], cache: Path, **options: str) -> tuple[Tokens, list[Path]]:
+    corpus = read(corpus_files, DataOptions(tokens="bytes", **options))  # type: ignore[arg-type]
+    found = tokenise(corpus, Tokenizer.train([], "bytes"), cache, in_memory=0)
+    return found, sorted(cache.iterdir())
+
+
+def test_another_text_or_option_is_stored_beside(corpus_files: list[Path], tmp_path: Path) -> None:
+    _, [home] = stored(corpus_files, tmp_path / "cache")
+    assert stored(corpus_files, tmp_path / "cache")[1] == [home]
+    assert len(stored(corpus_files, tmp_path / "cache", encoding="latin-1")[1]) == 2
+    corpus_files[0].write_text("changed")
+    found, homes = stored(corpus_files, tmp_path / "cache")
+    assert len(homes) == 3
+    assert found.ids[:7].tolist() == list(b"changed")
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "starts.bin", "tokens.json"])
+def test_a_stored_array_with_a_flipped_bit_is_made_anew(name: str, corpus_files: list[Path], tmp_path: Path) -> None:
+    plain, [home] = stored(corpus_files, tmp_path / "cache")
+    expected = plain.ids.tolist()
+    del plain
+    damaged = bytearray((home / name).read_bytes())
+    damaged[0] ^= 1
+    (home / name).write_bytes(damaged)
+    assert stored(corpus_files, tmp_path / "cache")[0].ids.tolist() == expected
+
+
+def test_a_failed_write_leaves_nothing_and_is_told(
+    corpus_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"cannot be written .No space left on device"):
+        stored(corpus_files, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("in_memory", [0, 1 << 20])
+def test_rows_with_a_split_column_are_put_in_the_order_of_the_parts(in_memory: int, tmp_path: Path) -> None:
+    rows = [("te", "test"), ("tra", "train"), ("v", "valid"), ("in", ""), ("st", "test")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "split": part}) + "\n" for text, part in rows))
+    found = tokenise(
+        read([path], DataOptions(tokens="bytes")), Tokenizer.train([], "bytes"), tmp_path / "cache", in_memory=in_memory
+    )
+    assert found.ids.tobytes() == b"trainvtest"
+    assert found.starts.tolist() == [0, 3, 5, 6, 8]
+    assert found.parts == (5, 6)
+
+
+def test_a_part_is_a_view_that_begins_a_document() -> None:
+    whole = Tokens(np.arange(20, dtype=np.uint8), np.array([0, 4, 9, 15]))
+    part = whole.part(4, 15)
+    assert part.ids.base is not None
+    assert part.ids.tolist() == list(range(4, 15))
+    assert part.starts.tolist() == [0, 5]
+    assert whole.part(5, 9).starts.tolist() == [0]
+
+
+def test_unknown_words_do_not_stop_the_tokenising(corpus_files: list[Path]) -> None:
+    corpus = read(corpus_files, DataOptions(tokens="words"))
+    tokenizer = Tokenizer.train((piece.text for piece in corpus.pieces()), "words", vocabulary=10)
+    found = tokenise(corpus, tokenizer)
+    assert 0.2 < (found.ids == 0).mean() < 0.8
