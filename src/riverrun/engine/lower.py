@@ -77,7 +77,7 @@ def lower(program: Program, keep: frozenset[int] = frozenset()) -> Plan:
     slots = len(nodes)
     blocks: dict[int, Block] = {}
     x_order: list[str] = []
-    for group in program.groups:
+    for group in sorted(program.groups, key=lambda g: min(g.members)):  # the order in which they run
         members = sorted(group.members, key=lambda m: m not in sums)
         fused = [m for m in members if m in sums]
         x_order += [sums[m][1] for m in fused]
