@@ -11,7 +11,7 @@ class Jordan(Cell):
 
     y, the output, is the only state and has a width of its own, Y (a layer's output_size). Forcing y by the
     wanted outputs is teacher forcing. y is linear, so that it can be forced by any real series; Jordan's units
-    are logistic, and his "plan" is the input x, his state units' own decay is left out, as the lectures draw it.
+    are logistic, and his "plan" is the input x; the decay of his state units is left out.
     """
 
     gates, states = ("h",), ("y",)
