@@ -123,23 +123,24 @@ def load(folder: Path, *, cell: type[Cell] | None = None) -> Saved:
 def _config(path: Path, data: bytes) -> dict[str, Any]:
     try:
         config = json.loads(data)
-        version, kind = config["format"], config["kind"]
-        known = (
-            isinstance(version, int) and isinstance(config["options"], dict) and isinstance(config["vocabulary"], int)
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not the configuration of a model ({error!r}). Restore it from a copy.") from None
-    if known and version > FORMAT:
+    except ValueError:
+        config = None
+    version = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(version, int) or version < 1:
+        raise ModelError(f"{path}: not the configuration of a model. Restore it from a copy.")
+    if version > FORMAT:
         raise ModelError(
             f"{path}: written in format {version} by a newer riverrun; this one reads up to {FORMAT}. Upgrade riverrun."
         )
-    if not known or version < 1:
-        raise ModelError(f"{path}: not the configuration of a model. Restore it from a copy.")
-    if kind != KIND:
+    if config.get("kind") != KIND:
         raise ModelError(
-            f"{path}: expected a model of kind {KIND!r}, got {kind!r}. Upgrade riverrun, or see `riverrun doctor`."
+            f"{path}: expected a model of kind {KIND!r}, got {config.get('kind')!r}. Give a model that this task made."
         )
-    return dict(config)
+    if not isinstance(config.get("options"), dict) or not isinstance(config.get("vocabulary"), int):
+        raise ModelError(
+            f"{path}: not the configuration of a model: options or vocabulary missing. Restore it from a copy."
+        )
+    return config
 
 
 def _options(path: Path, values: dict[str, Any]) -> LanguageModelOptions:

@@ -82,6 +82,8 @@ class FixedWindow(nn.Module):
     def _read(self, inputs: Tensor, state: State | None, resets: Tensor | None) -> tuple[Tensor, State]:
         n, steps = self.options.context, len(inputs)
         before = (self.initial_state(inputs.shape[1]) if state is None else state)[0]
+        if not steps:
+            return self.hidden.weight.new_zeros(0, inputs.shape[1], self.options.hidden), (before,)
         tokens = torch.cat([before, inputs])  # [n-1+T, B]
         windows = self._embed(tokens).unfold(0, n, 1)  # [T, B, E, n]
         if resets is not None:

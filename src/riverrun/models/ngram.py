@@ -111,8 +111,7 @@ def context_numbers(counts: Counts, history: Sequence[int], longest: int) -> lis
 
     A history shorter than that is one at the start of a document.
     """
-    tail = [counts.vocabulary] * max(0, longest - len(history)) + list(history[len(history) - longest :])[:longest]
-    tail = tail[-longest:] if longest else []
+    tail = ([counts.vocabulary] * longest + list(history))[len(history) :]  # the last `longest` of them
     found = [0]
     for length in range(1, longest + 1):
         number = 0

@@ -63,7 +63,7 @@ class Baseline:
 def baselines(splits: Splits, tokenizer: Tokenizer, *, seconds: float = 20.0) -> Iterator[Baseline]:
     """Each baseline as soon as it is there, on the test part of `splits`.
 
-    seconds: how long the fixed-window network may train (at most 1000 steps); 0 leaves it out. The others take what they
+    seconds: how long the fixed-window network may train, up to 1000 steps; 0 leaves it out. The others take what they
     need, for a million characters about 10 s together.
     """
     lengths = tokenizer.lengths[scored(splits.test)].astype(np.float64)  # [N]

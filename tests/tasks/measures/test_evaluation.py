@@ -1,0 +1,155 @@
+"""The evaluation: every token once, carried and reset, whatever the windows; a warning where they differ."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from riverrun.data.tokenizer import Tokenizer
+from riverrun.data.tokens import Tokens
+from riverrun.errors import DataError
+from riverrun.models.language_model import LanguageModel
+from riverrun.models.options import LanguageModelOptions
+from riverrun.tasks.measures import evaluation
+from riverrun.tasks.measures.evaluation import carried_nats, evaluate, judging, reset_nats, scored, validation
+
+V = 5
+
+
+def tokens(count: int, starts: tuple[int, ...] = (0,), seed: int = 0) -> Tokens:
+    ids = np.random.default_rng(seed).integers(0, V, count).astype(np.uint8)
+    return Tokens(ids, np.array(starts, np.int64))
+
+
+def model(*, scale: float = 3.0, **given: Any) -> LanguageModel:
+    torch.manual_seed(0)
+    found = LanguageModel(LanguageModelOptions(**{"hidden": 6, "layers": 2, "dropout": 0.5, **given}), V).double()
+    with torch.no_grad():
+        for parameter in found.parameters():
+            parameter.mul_(scale)  # so that it matters what came before
+    return found
+
+
+def one_by_one(ours: LanguageModel, ids: np.ndarray, fresh: set[int]) -> list[float]:
+    """-ln p of each token but those at `fresh`, by single steps; the state starts anew at `fresh`."""
+    found, state = [], None
+    ours.eval()
+    for place, (token, following) in enumerate(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True)):
+        state = ours.initial_state(1) if place in fresh or state is None else state
+        logits, state = ours.step(state, torch.tensor([token]))
+        if place + 1 not in fresh:
+            found.append(-float(torch.log_softmax(logits[0], 0)[following]))
+    return found
+
+
+def test_every_token_but_the_first_of_each_document_is_scored_with_the_state_carried(monkeypatch):
+    part = tokens(57, (0, 13, 14, 40))
+    expected = one_by_one(model(), part.ids, {0, 13, 14, 40})
+    assert len(expected) == 57 - 4 == len(scored(part))
+    for window in (1000, 7, 1):
+        np.testing.assert_allclose(carried_nats(model(), part, window=window), expected, rtol=1e-10)
+
+
+def test_with_the_state_reset_every_window_begins_anew_but_loses_no_token():
+    part = tokens(57, (0, 13, 14, 40))
+    ours, found = model().eval(), []
+    for place in range(56):
+        first = max(10 * (place // 10), max(s for s in (0, 13, 14, 40) if s <= place))
+        if place + 1 not in (13, 14, 40):
+            logits, _ = ours(torch.from_numpy(part.ids[first : place + 1].astype(np.int64))[:, None])
+            found.append(-float(torch.log_softmax(logits[-1, 0], 0)[int(part.ids[place + 1])]))
+    np.testing.assert_allclose(reset_nats(ours, part, 10, V), found, rtol=1e-10)
+
+
+def test_reset_windows_do_not_depend_on_how_many_run_side_by_side(monkeypatch):
+    part = tokens(300)
+    together = reset_nats(model(), part, 10, V)
+    monkeypatch.setattr(evaluation, "RESET_LOGITS", 1)
+    np.testing.assert_allclose(reset_nats(model(), part, 10, V), together, rtol=1e-10)
+
+
+def test_many_lanes_score_the_same_tokens_in_the_order_of_the_text():
+    part = tokens(500)
+    ours = model(scale=1.0)  # forgets within some hundred steps
+    one = carried_nats(ours, part)
+    many = carried_nats(ours, part, window=50, lanes=7, overlap=400)
+    np.testing.assert_allclose(many, one, rtol=1e-6)
+    assert abs(validation(ours, part) - one.mean()) < 1e-3
+
+
+def test_the_figures_agree_with_each_other():
+    tokenizer = Tokenizer.train(["abcde"], "chars")
+    result = evaluate(model(), tokens(400), tokenizer, window=20)
+    assert result.tokens == result.characters == 399
+    assert result.carried.nats == pytest.approx(result.per_token.mean())
+    assert result.carried.bits_per_character == pytest.approx(result.carried.nats / math.log(2))
+    assert result.carried.perplexity == pytest.approx(math.exp(result.carried.nats))
+    assert result.carried.low < result.carried.nats < result.carried.high
+    assert (result.unit, result.unknown_share) == ("character", 0.0)
+    values = result.as_dict("valid")
+    assert values["part"] == "valid"
+    assert "per_token" not in values
+
+
+def test_bits_per_character_count_characters_whatever_the_token():
+    tokenizer = Tokenizer.train(["aaaa bb c " * 20], "words")
+    ids = tokenizer.encode("aaaa bb c " * 40)
+    torch.manual_seed(0)
+    ours = LanguageModel(LanguageModelOptions(hidden=4, layers=1, dropout=0.0), tokenizer.size)
+    part = Tokens(ids.astype(np.uint8), np.zeros(1, np.int64))
+    result = evaluate(ours, part, tokenizer)
+    characters = len(tokenizer.decode(ids[1:]))
+    assert result.characters == characters
+    assert result.carried.nats_per_character == pytest.approx(result.per_token.sum() / characters)
+
+
+def test_evaluation_ignores_training_mode_and_autocast_and_leaves_both_as_they_were():
+    part, ours = tokens(120), model().float().train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lowered = carried_nats(ours, part)
+    assert ours.training
+    assert all(p.grad is None for p in ours.parameters())
+    np.testing.assert_array_equal(lowered, carried_nats(ours.eval(), part))
+    with judging(ours):
+        assert not torch.is_grad_enabled()
+    assert not ours.training
+
+
+class Drifting:
+    """A model that is the surer of token 0 the longer it has read: good or bad, as `sign` says."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def __call__(self, inputs: Tensor, state: Any, resets: Tensor | None) -> tuple[Tensor, Any]:
+        steps = torch.zeros(inputs.shape[1]) if state is None else state
+        logits = torch.zeros(*inputs.shape, V)
+        for t in range(len(inputs)):
+            if resets is not None:
+                steps = torch.where(resets[t], 0.0, steps)
+            steps = steps + 1
+            logits[t, :, 0] = self.sign * torch.clamp(steps / 100, max=3.0)
+        return logits, steps
+
+
+def test_a_warning_says_which_way_the_state_matters():
+    ids = np.where(np.random.default_rng(0).random(5000) < 0.8, 0, 1).astype(np.uint8)
+    part, tokenizer = Tokens(ids, np.zeros(1, np.int64)), Tokenizer.train(["abcde"], "chars")
+    better = evaluate(Drifting(1.0), part, tokenizer, window=50).warning
+    worse = evaluate(Drifting(-1.0), part, tokenizer, window=50).warning
+    assert better is not None
+    assert "with the state reset every 50 tokens the loss is" in better
+    assert worse is not None
+    assert "drifts on long text" in worse
+    assert evaluate(Drifting(0.0), part, tokenizer).warning is None
+
+
+def test_a_part_in_which_nothing_is_predicted_is_an_error():
+    with pytest.raises(DataError, match="every document has one token"):
+        evaluate(model(), tokens(3, (0, 1, 2)), Tokenizer.train(["abcde"], "chars"))
+    assert len(carried_nats(model(), tokens(1))) == len(reset_nats(model(), tokens(1), 5, V)) == 0
