@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -111,6 +113,12 @@ def fit(
     return run.train()
 
 
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 class _Run:
     """The moving parts of one call of `fit`."""
 
@@ -129,10 +137,10 @@ class _Run:
         self.device = hardware.choose_device(options.device)
         if self.device.type == "cuda" and self.device.index is None:
             self.device = torch.device("cuda", self.ranks.local)
-        self.precision = hardware.choose_precision(options.precision, self.device)
+        self.precision = hardware.choose_precision(options.precision, self.device, rows=options.lanes)
         if options.threads:
             torch.set_num_threads(options.threads)
-        torch.manual_seed(options.seed + 1_000_003 * self.ranks.rank)  # ranks draw different masks
+        _seed(options.seed + 1_000_003 * self.ranks.rank)  # ranks draw different masks
         self.model = model.to(device=self.device, dtype=self.precision.weights)
         if self.ranks.world > 1:
             distributed.spread(model)

@@ -64,7 +64,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, data: bytes, plain: Mapp
     for key, value in {**load_tensors(data), **plain}.items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
-    if "momentum" in optimizer.defaults:  # SGD without momentum looks for its (None) buffer
+    if isinstance(optimizer, torch.optim.SGD):  # SGD without momentum looks for its (None) buffer
         for position in range(sum(len(group["params"]) for group in optimizer.param_groups)):
             state.setdefault(position, {}).setdefault("momentum_buffer", None)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
