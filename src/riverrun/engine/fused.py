@@ -178,7 +178,8 @@ def _after_the_loop(
         db = gradient.sum(0)
         for key, w, b in zip(keys, torch.split(dW, widths, 0), torch.split(db, widths, 0), strict=True):
             put(f"W.{key}", w)
-            put(f"b.{key}", b)
+            if key in plan.program.x_biases:
+                put(f"b.{key}", b)
         if to_input:
             assert packed.W is not None
             W = packed.W.narrow(0, place, sum(widths))

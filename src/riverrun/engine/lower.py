@@ -143,12 +143,10 @@ def pack(plan: Plan, weights: Mapping[str, Tensor], sizes: dict[str, int], like:
     batch = like.shape[0]
     W = _side_by_side([weights[f"W.{key}"] for key in plan.x_order])
     b = None
-    if any(f"b.{key}" in weights for key in plan.x_order):
+    biases = {key: weights[f"b.{key}"] for key in plan.program.x_biases if f"b.{key}" in weights}
+    if biases:
         shapes = plan.program.weights
-        parts = [
-            weights[f"b.{key}"] if f"b.{key}" in weights else like.new_zeros(sizes[shapes[f"b.{key}"][0]])
-            for key in plan.x_order
-        ]
+        parts = [biases[key] if key in biases else like.new_zeros(sizes[shapes[f"W.{key}"][0]]) for key in plan.x_order]
         b = _side_by_side(parts)
     U = tuple(_columns([weights[f"U.{key}"] for key in block.keys]) for block in plan.blocks)
     rows: dict[int, Tensor] = {}

@@ -224,7 +224,8 @@ class _Course:
 
     def _apply(self, op: str, key: str, number: float, inputs: Sequence[Tensor]) -> Tensor:
         if op == "x":
-            return linear(self.input, self.weights[f"W.{key}"], self.weights.get(f"b.{key}"))
+            bias = self.weights.get(f"b.{key}") if key in self.program.x_biases else None
+            return linear(self.input, self.weights[f"W.{key}"], bias)
         if op == "state":
             return self.old[key]
         if op == "bias":

@@ -4,6 +4,7 @@ A `Program` is one time step in single assignment form: every `Node` names its o
 all come before it. The list of operations is closed; this is all of it:
 
     leaves       x        x.k      = W.k x_t + b.k, projected for all steps before the loop
+                                     (W.k x_t alone where b.k is in the loop, as layer norm has it)
                  state    h        the state before the step
                  bias     b.k      a bias inside the loop (absent when the layer has none)
                  vector   p.k      any other vector, such as a peephole
@@ -107,6 +108,11 @@ class Program:
         return self.keys("bias")
 
     @cached_property
+    def x_biases(self) -> tuple[str, ...]:
+        """k for each x.k to which b.k is added before the loop: all but those whose b.k is inside it."""
+        return tuple(key for key in self.x_keys if key not in self.b_keys)
+
+    @cached_property
     def p_keys(self) -> tuple[str, ...]:
         """k for each vector p.k."""
         return self.keys("vector")
@@ -137,7 +143,7 @@ class Program:
         for node in self.nodes:
             if node.op == "matmul":
                 shapes[f"U.{node.key}"] = (node.width, self.nodes[node.inputs[0]].width)
-        for key in self.x_keys:
+        for key in self.x_biases:
             shapes[f"b.{key}"] = (width["x", key],)
         for node in self.nodes:
             if node.op in ("bias", "vector"):

@@ -49,10 +49,10 @@ def trace(
             line, and what to write.
 
     >>> print(trace(lambda x, U, h: tanh(x.h + U.h @ h), states=("h",)))
-    %0 = x h  [H]
-    %1 = state h  [H]
-    %2 = matmul h %1  [H]
-    %3 = add %0 %2  [H]
+    %0 = state h  [H]
+    %1 = x h  [H]
+    %2 = matmul h %0  [H]
+    %3 = add %1 %2  [H]
     %4 = tanh %3  [H]
     new: h = %4
     """
