@@ -1,4 +1,4 @@
-"""Configuration: one dataclass a section speaks for TOML, flags and defaults, and every mistake is told where it stands."""
+"""Configuration: one dataclass a section speaks for TOML, flags and defaults; a mistake is told where it stands."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_flags_are_converted_and_only_those_given_count() -> None:
 
 def test_names_of_a_python_call_are_checked_like_keys() -> None:
     assert configuration.from_names(SCHEMA, {"hidden": 3}) == {"model": {"hidden": 3}}
-    with pytest.raises(UsageError, match="hiden: no such option. Did you mean 'hidden'"):
+    with pytest.raises(UsageError, match="hiden: no such option\\. Did you mean 'hidden'"):
         configuration.from_names(SCHEMA, {"hiden": 3})
 
 

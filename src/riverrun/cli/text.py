@@ -10,7 +10,7 @@ from riverrun.errors import DataError
 
 def read_text(given: str, *, force_text: bool = False, encoding: str = "utf-8") -> str:
     """The text behind an argument. Raises DataError for a file that is not text in `encoding`."""
-    if force_text:
+    if force_text or not given:
         return given
     if given == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input", encoding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +60,8 @@ def prepare(
     test = read([options.test], options) if options.test else None
     corpora = [part for part in (corpus, valid, test) if part is not None]
     if tokenizer is None:
-        texts = _texts(corpora)
-        tokenizer = Tokenizer.train(texts, options.tokens, options.vocabulary, options.min_count)
+        with named(corpus):
+            tokenizer = Tokenizer.train(_texts(corpora), options.tokens, options.vocabulary, options.min_count)
 
     def tokens(part: Corpus | None, name: str) -> Tokens | None:
         if part is None:
@@ -69,7 +70,8 @@ def prepare(
 
     whole = tokens(corpus, "train")
     assert whole is not None
-    splits = split(whole, options, select, valid=tokens(valid, "valid"), test=tokens(test, "test"))
+    with named(corpus):
+        splits = split(whole, options, select, valid=tokens(valid, "valid"), test=tokens(test, "test"))
     files = [file for part in corpora for file in part.files]
     return Prepared(files, tokenizer, splits)
 
@@ -78,6 +80,17 @@ def _texts(corpora: Sequence[Corpus]) -> Iterator[str | bytes]:
     for corpus in corpora:
         for piece in corpus.pieces():
             yield piece.text
+
+
+@contextmanager
+def named(corpus: Corpus) -> Iterator[None]:
+    """Put the file's name before a DataError that does not say where it comes from."""
+    try:
+        yield
+    except DataError as error:
+        if any(source.name in str(error) for source in corpus.sources):
+            raise
+        raise type(error)(f"{corpus.name}: {error}") from None
 
 
 def prepare_again(

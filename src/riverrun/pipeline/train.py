@@ -29,7 +29,7 @@ from riverrun.decoding.sampling import Sampling
 from riverrun.errors import DataError
 from riverrun.files import sha256
 from riverrun.models import files as model_files
-from riverrun.pipeline.prepare import Prepared, prepare
+from riverrun.pipeline.prepare import Prepared, named, prepare
 from riverrun.pipeline.writing import sample
 from riverrun.run import RunFolder
 from riverrun.tasks.measures.evaluation import validation
@@ -108,7 +108,8 @@ def assemble(
         torch.set_num_threads(training.threads)
     options = configuration.sections["data"]
     prepared = prepare(corpus, options, select=training.selects, tokenizer=tokenizer, cache=cache, progress=progress)
-    streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
+    with named(corpus):
+        streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
     torch.manual_seed(training.seed)  # of the initial weights; `fit` seeds again for everything after
     model = task.model(configuration.sections["model"], prepared.tokenizer.size, cell=cell)
     return Assembled(configuration, prepared, model, streams, device, precision)
@@ -187,7 +188,7 @@ def environment(assembled: Assembled, command: Sequence[str]) -> dict[str, Any]:
 
 
 def _keep_input(corpus: Corpus, configuration: Configuration, run: RunFolder, *, write: bool) -> Configuration:
-    """Copy what lies in no file (standard input, a Python call's texts) into the run folder, and name it as the data."""
+    """Copy what lies in no file (standard input, a Python call's texts) into the run folder, and name it there."""
     if configuration.files not in ((), ("-",)) or corpus.sources[0].name == builtin.name():
         return configuration
     folder = run.path / "input"

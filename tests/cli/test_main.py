@@ -1,0 +1,96 @@
+"""The frame of the command line: help, version, verbs, exit codes for what is nobody's mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from cli.material import Riverrun
+
+import riverrun as package
+from riverrun.cli import main as cli
+from riverrun.configuration import settings
+from riverrun.errors import DataError, Diverged
+from riverrun.pipeline.plan import schema
+
+
+def test_help_lists_every_verb_with_what_it_does(riverrun: Riverrun) -> None:
+    done = riverrun("--help")
+    assert done.code == 0
+    for verb, home in cli.VERBS.items():
+        assert f"  {verb}" in done.out
+        assert import_module(home).SUMMARY in done.out
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help_with_json(riverrun: Riverrun, verb: str) -> None:
+    done = riverrun(verb, "--help")
+    assert done.code == 0
+    assert "--json" in done.out
+    assert f"usage: riverrun {verb}" in done.out
+
+
+def test_every_key_of_every_section_is_an_option_of_train(riverrun: Riverrun) -> None:
+    shown = riverrun("train", "--help").out
+    for setting in settings(schema()):
+        assert setting.flag in shown
+        assert setting.help, f"{setting.name} has no help"
+
+
+def test_no_verb_is_a_usage_error_that_shows_the_verbs(riverrun: Riverrun) -> None:
+    done = riverrun()
+    assert done.code == 2
+    assert "train" in done.out
+
+
+def test_version(riverrun: Riverrun) -> None:
+    assert riverrun("--version").out == f"riverrun {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), 1, "out of memory"),
+        (OSError(28, "No space left on device", "runs/x"), 3, "runs/x: No space left on device"),
+        (DataError("a sentence."), 3, "a sentence."),
+        (Diverged("a sentence."), 4, "a sentence."),
+    ],
+)
+def test_what_goes_wrong_has_a_sentence_and_a_code(
+    riverrun: Riverrun, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    def fail(arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr(import_module("riverrun.cli.presets"), "run", fail)
+    done = riverrun("presets")
+    assert done.code == code
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_bug_shows_its_traceback(riverrun: Riverrun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(import_module("riverrun.cli.presets"), "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        riverrun("presets")
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(run: Path) -> None:
+    command = [sys.executable, "-m", "riverrun", "sample", str(run), "-n", "200000", "--no-novelty"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(5)
+        process.stdout.close()
+        error = process.stderr.read().decode()
+        process.wait(timeout=60)
+    assert "Traceback" not in error
+    assert process.returncode == 0
