@@ -46,10 +46,13 @@ def evaluating(model: StepModel) -> Iterator[None]:
 
 def device_of(state: State) -> torch.device:
     """The device of the first tensor in a nested state; the CPU where there is none."""
+    first = _first_tensor(state)
+    return torch.device("cpu") if first is None else first.device
+
+
+def _first_tensor(state: State) -> Tensor | None:
     if isinstance(state, Tensor):
-        return state.device
+        return state
     if isinstance(state, tuple | list):
-        for part in state:
-            if part is not None:
-                return device_of(part)
-    return torch.device("cpu")
+        return next((found for part in state if (found := _first_tensor(part)) is not None), None)
+    return None

@@ -34,7 +34,7 @@ class Scores:
     def perplexity(self) -> float:
         """exp of the mean surprise: the number of equally likely tokens that would be as hard to guess."""
         mean = self.mean_nats
-        return math.exp(mean) if mean < 700 else math.inf
+        return math.inf if mean > 700 else math.exp(mean)
 
     @property
     def mean_nats(self) -> float:
@@ -56,8 +56,8 @@ def score(
     if top < 0:
         raise UsageError(f"top must be 0 or a number of tokens, but {top} came.")
     nats = [np.zeros(0)]
-    best_ids = [np.zeros((0, top), dtype=np.int64)]
-    best = [np.zeros((0, top))]
+    best_ids: list[npt.NDArray[np.int64]] = []
+    best: list[npt.NDArray[np.float64]] = []
     with evaluating(model):
         state = model.initial_state(1) if state is None else state
         device = device_of(state)
@@ -71,12 +71,13 @@ def score(
             values, places = log_p.topk(min(top, log_p.shape[1]), dim=-1)  # [T, k]
             best_ids.append(places.cpu().numpy())
             best.append(values.exp().cpu().numpy())
-            top = places.shape[1]
+    if not best:
+        best_ids, best = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))]
     return Scores(
         ids=tokens,
         nats=np.concatenate(nats),
-        top_ids=np.concatenate([part.reshape(-1, top) for part in best_ids]),
-        top_probabilities=np.concatenate([part.reshape(-1, top) for part in best]),
+        top_ids=np.concatenate(best_ids),
+        top_probabilities=np.concatenate(best),
     )
 
 

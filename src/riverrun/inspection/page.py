@@ -16,6 +16,10 @@ from riverrun.inspection.theme import style_sheet
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
+# Control characters, which a page may not hold, as the pictures that Unicode has of them (U+2400 on).
+CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t\r"} | {127: "\u2421"}
+
+
 def document(*, title: str, header: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
     """A whole HTML document. sections: (identifier, heading, content) each; they are linked at the top."""
     links = "".join(f'<li><a href="#{name}">{escape(heading)}</a></li>' for name, heading, _ in sections)
@@ -24,7 +28,7 @@ def document(*, title: str, header: str, sections: Sequence[tuple[str, str, str]
         f"{content}\n</section>"
         for name, heading, content in sections
     )
-    return (
+    whole = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -32,6 +36,7 @@ def document(*, title: str, header: str, sections: Sequence[tuple[str, str, str]
         f'<header>{header}</header>\n<nav aria-label="Sections"><ol>{links}</ol></nav>\n'
         f"<main>\n{body}\n</main>\n<footer>{footer}</footer>\n</body>\n</html>\n"
     )
+    return whole.translate(CONTROLS)
 
 
 def figures(entries: Sequence[tuple[str, str, str, str]]) -> str:

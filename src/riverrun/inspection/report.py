@@ -27,7 +27,7 @@ def build(run: Path) -> Path:
     Raises DataError where `run` is no folder.
     """
     path = run / "report.html"
-    write_atomic(path, render(read_run(run)).encode())
+    write_atomic(path, render(read_run(run)).encode("utf-8", "replace"))  # a lone surrogate becomes "?"
     return path
 
 
