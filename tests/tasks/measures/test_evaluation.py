@@ -62,7 +62,7 @@ def test_with_the_state_reset_every_window_begins_anew_but_loses_no_token():
         first = max(10 * (place // 10), max(s for s in (0, 13, 14, 40) if s <= place))
         if place + 1 not in (13, 14, 40):
             logits, _ = ours(torch.from_numpy(part.ids[first : place + 1].astype(np.int64))[:, None])
-            found.append(-float(torch.log_softmax(logits[-1, 0], 0)[int(part.ids[place + 1])]))
+            found.append(-float(torch.log_softmax(logits[-1, 0].detach(), 0)[int(part.ids[place + 1])]))
     np.testing.assert_allclose(reset_nats(ours, part, 10, V), found, rtol=1e-10)
 
 
@@ -80,6 +80,16 @@ def test_many_lanes_score_the_same_tokens_in_the_order_of_the_text():
     many = carried_nats(ours, part, window=50, lanes=7, overlap=400)
     np.testing.assert_allclose(many, one, rtol=1e-6)
     assert abs(validation(ours, part) - one.mean()) < 1e-3
+
+
+def test_a_long_part_is_read_in_lanes_and_says_so(monkeypatch):
+    tokenizer, ours = Tokenizer.train(["abcde"], "chars"), model(scale=1.0)
+    one = evaluate(ours, tokens(3000), tokenizer)
+    monkeypatch.setattr(evaluation, "LANE", 1000)
+    monkeypatch.setattr(evaluation, "OVERLAP", 300)
+    many = evaluate(ours, tokens(3000), tokenizer)
+    assert (one.lanes, many.lanes) == (1, 3)
+    np.testing.assert_allclose(many.per_token, one.per_token, rtol=1e-4)
 
 
 def test_the_figures_agree_with_each_other():

@@ -25,6 +25,8 @@ from riverrun.tasks.measures.intervals import Interval, bootstrap
 Floats = NDArray[np.float64]
 
 CARRIED_WINDOW = 1000  # tokens in one call; with the state carried no figure depends on it but for rounding
+LANE = 200_000  # tokens; a longer part is read in several lanes side by side, each with this many at most ...
+OVERLAP = 2000  # ... and with so many tokens read before it, unscored
 RESET_ROWS = 64  # windows side by side in one call, or as many as keep its logits
 RESET_LOGITS = 20_000_000  # below this many numbers
 
@@ -64,7 +66,8 @@ class Figures:
 class Evaluation:
     """A model on a part of the data.
 
-    carried: the state goes on from the first token to the last, as in use. reset: it starts anew every `window` tokens,
+    carried: the state goes on from the first token to the last, as in use (a part of over 200,000 tokens is read in
+    `lanes` stretches at once, each after the 2000 tokens before it). reset: it starts anew every `window` tokens,
     as many papers measure. warning: what the difference means, where it is none by chance. per_token: nats of each
     token, [N], in the order of the text, state carried.
     """
@@ -72,6 +75,7 @@ class Evaluation:
     carried: Figures
     reset: Figures
     window: int
+    lanes: int
     tokens: int
     characters: int
     unit: str
@@ -97,13 +101,15 @@ def evaluate(model: Any, tokens: Tokens, tokenizer: Tokenizer, *, window: int = 
     if not len(targets):
         raise DataError(f"{len(tokens.ids)} tokens to evaluate: every document has one token, so none is predicted.")
     lengths = tokenizer.lengths[targets].astype(np.float64)  # [N]
-    carried = carried_nats(model, tokens)
+    lanes = min(64, -(-len(tokens.ids) // LANE))
+    carried = carried_nats(model, tokens, window=max(100, CARRIED_WINDOW // lanes), lanes=lanes, overlap=OVERLAP)
     reset = reset_nats(model, tokens, window, tokenizer.size)
     unknown = tokenizer.unknown
     return Evaluation(
         carried=Figures.of(carried, lengths),
         reset=Figures.of(reset, lengths),
         window=window,
+        lanes=lanes,
         tokens=len(carried),
         characters=int(lengths.sum()),
         unit=tokenizer.unit,
