@@ -51,8 +51,8 @@ def test_every_token_is_in_one_part_in_order_or_the_text_is_too_short(
 
 @pytest.mark.parametrize(("start", "cut"), [(893, 893), (908, 908), (880, 900), (911, 900)])
 def test_a_cut_moves_to_a_document_that_begins_nearby(start: int, cut: int) -> None:
-    parts = split(tokens(1000, [0, start]), DataOptions(), False)
-    assert parts.test.ids[0] == cut
+    assert split(tokens(1000, [0, start]), DataOptions(), False).test.ids[0] == cut
+    assert split(tokens(1000, [0, 897, 901]), DataOptions(), False).test.ids[0] == 901
 
 
 def test_documents_begin_where_they_did_in_each_part() -> None:

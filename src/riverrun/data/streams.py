@@ -146,12 +146,10 @@ def evaluation(tokens: Tokens, window: int, *, lanes: int = 1, overlap: int = 0)
         inputs = torch.from_numpy(tokens.ids[inside].astype(np.int64))
         targets = torch.from_numpy(np.where(scored, tokens.ids[inside + 1].astype(np.int64), IGNORED))
         resets = _boundaries(tokens.starts, origins, begin, end, targets)
-        if begin == 0 or bool((places == 0).any()):
+        if begin == 0:
             if resets is None:
                 resets = torch.zeros(inputs.shape, dtype=torch.bool)
-            if begin == 0:
-                resets[0] = True
-            resets |= torch.from_numpy(places == 0)
+            resets[0] = True
         yield Batch(inputs, targets, resets, int((targets >= 0).sum()), begin)
 
 
