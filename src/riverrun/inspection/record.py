@@ -153,8 +153,9 @@ def _text(path: Path, name: str, shows: str, remedy: str, missing: list[Missing]
 
 
 def _json(path: Path, name: str, shows: str, remedy: str, missing: list[Missing]) -> Mapping[str, Any]:
+    before = len(missing)
     text = _text(path, name, shows, remedy, missing)
-    if not text:
+    if len(missing) > before:
         return {}
     try:
         content = json.loads(text)

@@ -36,8 +36,8 @@ def tokens_of(record: Mapping[str, Any]) -> list[Token]:
 
     Where there is one surprise fewer than tokens, it is the first token that was not predicted.
     """
-    texts = [_plain(text) for text in record.get("tokens") or [] if isinstance(text, str)]
-    nats, tops = list(record.get("nats") or []), list(record.get("top") or [])
+    given, nats, tops = (list(v) if isinstance(v := record.get(key), list) else [] for key in ("tokens", "nats", "top"))
+    texts = [_plain(str(text)) for text in given]
     if len(nats) == len(texts) - 1:
         nats.insert(0, None)
     if len(tops) == len(texts) - 1:
@@ -45,9 +45,16 @@ def tokens_of(record: Mapping[str, Any]) -> list[Token]:
     tokens = []
     for i, text in enumerate(texts):
         value = number(nats[i]) if i < len(nats) else None
-        top = [(_plain(t), p) for t, p in (tops[i] if i < len(tops) and tops[i] else []) if number(p) is not None]
-        tokens.append(Token(text, None if value is None else value / math.log(2), top))
+        bits = None if value is None else value / math.log(2)
+        tokens.append(Token(text, bits, _alternatives(tops[i]) if i < len(tops) else []))
     return tokens
+
+
+def _alternatives(entries: Any) -> list[tuple[str, float]]:
+    """The (text, probability) pairs among what a record gives."""
+    given = entries if isinstance(entries, list) else []
+    pairs = [entry for entry in given if isinstance(entry, list) and len(entry) == 2]
+    return [(_plain(text), float(p)) for text, p in pairs if isinstance(text, str) and number(p) is not None]
 
 
 def level(bits: float | None) -> int:

@@ -11,7 +11,7 @@ HEAT = (0.0, 0.07, 0.15, 0.24, 0.34, 0.45, 0.57, 0.70, 0.85)
 
 _LIGHT = """
   --page: #fbfaf6; --card: #ffffff; --ink: #1b262c; --soft: #56646d; --line: #e4e0d6; --well: #f3f1ea;
-  --model: #0a6c8c; --model-soft: #cfe4ea; --valid: #b4481b; --other: #8b98a0; --mark: #ffe49a; --heat: 226, 88, 34;
+  --model: #0a6c8c; --model-soft: #cfe4ea; --valid: #b4481b; --other: #7f8d96; --mark: #ffe49a; --heat: 226, 88, 34;
   --good: #1d7a4c; --warn: #a35200; --river: #0a6c8c;
 """
 _DARK = """
@@ -76,7 +76,7 @@ svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .other { stroke: var(--other); stroke-width: 1.4; stroke-dasharray: 5 4; }
 .test { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 2 4; }
 .chart text.t-model { fill: var(--model); } .chart text.t-valid { fill: var(--valid); }
-.chart text.t-test { fill: var(--ink); }
+.chart text.t-test { fill: var(--ink); } .chart text.t-other { fill: var(--soft); }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
 .card > table { min-width: 600px; }
 caption { text-align: left; color: var(--soft); font-size: 14px; padding-bottom: 8px; }
