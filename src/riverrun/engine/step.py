@@ -48,7 +48,7 @@ class Stream:
         packed = self._pack(x, states)
         projected = eager.project(packed, x.unsqueeze(0))
         values = eager.run(self._plan, packed, None if projected is None else projected[0], states, self._masks)
-        return tuple(values[index] for index in self.program.outputs)
+        return tuple(values[index].detach() for index in self.program.outputs)
 
     def _pack(self, x: Tensor, states: Sequence[Tensor]) -> Packed:
         """The packed weights; only biases and vectors depend on the batch, of which they are a view."""
