@@ -56,7 +56,7 @@ def test_the_forget_gate_starts_at_the_forget_bias_and_no_other_does():
 
 
 def test_chrono_spreads_the_forget_gates_memory_up_to_t_max_and_mirrors_the_input_gate():
-    w = weights("lstm", 4000, chrono=100)
+    w = weights("lstm", 4000, chrono=100, recurrent="identity")
     spans = w["b.f"].exp()
     assert spans.min() >= 1
     assert spans.max() <= 99

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from riverrun.engine import rewrite
 from riverrun.engine.program import Program
 from riverrun.layers.options import Dropouts
 from riverrun.layers.projection import project
@@ -14,10 +15,6 @@ def rewritten(program: Program, *, dropouts: Dropouts, norm: bool, hidden_depth:
     from hidden to hidden, the projection), the mask on the states that meet a matrix, and at last zoneout, which
     chooses between the old states and whatever the new ones became.
     """
-    if not (dropouts.recurrent or norm or dropouts.variational or hidden_depth > 1 or projected or dropouts.zoneout):
-        return program
-    from riverrun.engine import rewrite
-
     if dropouts.recurrent:
         assert program.candidate is not None  # `Stack` has checked it
         program = rewrite.recurrent_dropout(program, program.candidate)

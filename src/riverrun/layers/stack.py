@@ -7,7 +7,7 @@ torch's flat tensors; both run through here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from riverrun.cells import cell as cells
+from riverrun.engine.choose import choose
 from riverrun.engine.program import Program
 from riverrun.engine.scan import scan
 from riverrun.engine.scanned import Override
@@ -101,13 +102,19 @@ class Stack:
     # ------------------------------------------------------------------ the programs and their weights
 
     @cached_property
-    def _sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int]:
+        """A number for every symbolic width but the input's."""
         own = dict.fromkeys(cells.program(self.cell).sizes, self.output_size or self.hidden_size)
         return {**own, "H": self.hidden_size, WIDTH: self.projection}
 
     @cached_property
     def _projects_inside(self) -> bool:
         return bool(self.projection) and feeds_back(self._step(Dropouts(), projected=False))
+
+    @property
+    def projects_outside(self) -> bool:
+        """Whether the projection is of the layer's output alone, since the output state also enters elementwise."""
+        return bool(self.projection) and not self._projects_inside
 
     def _step(self, dropouts: Dropouts, projected: bool) -> Program:
         return rewritten(
@@ -131,7 +138,7 @@ class Stack:
     @cached_property
     def state_sizes(self) -> tuple[int, ...]:
         """The width of each state of each direction of each layer."""
-        return tuple(self._sizes[width] for width in self.evaluation.state_widths)
+        return tuple(self.sizes[width] for width in self.evaluation.state_widths)
 
     @property
     def _width(self) -> int:
@@ -163,14 +170,18 @@ class Stack:
         program = self.training
         found = {
             name: shape
-            for name, shape in program.resolve({**self._sizes, "I": part.input_size}).items()
+            for name, shape in program.resolve({**self.sizes, "I": part.input_size}).items()
             if self.bias or not name.startswith("b.")
         }
-        if self.projection and not self._projects_inside:
+        if self.projects_outside:
             found[f"U.{WEIGHT}"] = (self.projection, self.state_sizes[0])
         if self.learned_initial:
             found |= {f"initial.{s}": (n,) for s, n in zip(program.states, self.state_sizes, strict=True)}
         return found
+
+    def own(self, weights: Mapping[str, Tensor], part: Part) -> dict[str, Tensor]:
+        """The weights of one part by their local names."""
+        return {name: weights[part.prefix + name] for name in self.shapes(part)}
 
     def feedforward_shapes(self) -> dict[str, tuple[int, ...]]:
         """The layers before and after the recurrence: `input.0.V` [H, I], `input.0.a` [H], `output.0.V`, ..."""
@@ -226,7 +237,7 @@ class Stack:
         valid = None if lengths is None else _valid(lengths, steps, data.device)
         if valid is not None and self._reads_padding(training):
             data = data.masked_fill(~valid[..., None], 0)  # what lies in the padding may be NaN
-        data = _feedforward(weights, "input", self.depth.input, data)
+        data = feedforward(weights, "input", self.depth.input, data)
         below, after = [data], []  # outputs of all layers so far, [T, B, n] each; final states
         records: dict[str, Tensor] = {}
         for layer in range(self.num_layers):
@@ -237,7 +248,7 @@ class Stack:
             for place, part in enumerate(self.parts):
                 if part.layer != layer:
                     continue
-                own = {name: weights[part.prefix + name] for name in self.shapes(part)}
+                own = self.own(weights, part)
                 if training and self.dropouts.weight:
                     own = drop_connections(own, self.dropouts.weight, spared=f"U.{WEIGHT}")
                 done = scan(
@@ -247,13 +258,13 @@ class Stack:
                     begin[place],
                     lengths=lengths,
                     overrides=self._overrides(program, part, initial[place], resets, forced),
-                    masks=loop_masks(program, self._sizes, steps, rows, self.dropouts, training, like),
+                    masks=loop_masks(program, self.sizes, steps, rows, self.dropouts, training, like),
                     record=wanted.get(part.prefix, ()),
                     reverse=part.direction == "reverse",
                     path=path,
                 )
-                projected = self.projection and not self._projects_inside
-                outputs.append(functional.linear(done.outputs, own[f"U.{WEIGHT}"]) if projected else done.outputs)
+                side = done.outputs  # [T, B, n]
+                outputs.append(functional.linear(side, own[f"U.{WEIGHT}"]) if self.projects_outside else side)
                 after.append(done.states)
                 records |= {part.prefix + name: value for name, value in done.records.items()}
             out = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # [T, B, n or 2 n]
@@ -262,10 +273,18 @@ class Stack:
             if self.dropouts.between and layer + 1 < self.num_layers:
                 out = functional.dropout(out, self.dropouts.between, training)
             below.append(out)
-        out = _feedforward(weights, "output", self.depth.output, below[-1])
+        out = feedforward(weights, "output", self.depth.output, below[-1])
         if valid is not None and self.depth.output > 1:
             out = out.masked_fill(~valid[..., None], 0)  # tanh(a) is not zero
         return Recurrence(out, tuple(after), records)
+
+    def explain(self, weights: Mapping[str, Tensor], training: bool) -> dict[str, str]:
+        """For each part, the path that a plain call takes on these weights now, and why: "torch: since ..."."""
+        program, like = (self.training if training else self.evaluation), next(iter(weights.values()))
+        kind = like.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+        choice = choose(program, device=kind, dtype=dtype, masked=bool(program.mask_keys))
+        return {part.prefix.rstrip("."): f"{choice.path}: {choice.reason}" for part in self.parts}
 
     def _reads_padding(self, training: bool) -> bool:
         """Whether anything but `scan`, which never does, would read the input's padding."""
@@ -314,16 +333,8 @@ def _valid(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
     return torch.arange(steps, device=device)[:, None] < lengths.to(device)[None, :]  # [T, B]
 
 
-def _feedforward(weights: Mapping[str, Tensor], place: str, depth: int, v: Tensor) -> Tensor:
+def feedforward(weights: Mapping[str, Tensor], place: str, depth: int, v: Tensor) -> Tensor:
+    """The depth - 1 layers tanh(V v + a) of that place, "input" or "output"."""
     for index in range(depth - 1):
         v = torch.tanh(functional.linear(v, weights[f"{place}.{index}.V"], weights.get(f"{place}.{index}.a")))
     return v
-
-
-def iterate(stack: Stack) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every weight of the stack and its shape, in the order in which they are made."""
-    for name, shape in stack.feedforward_shapes().items():
-        yield name, shape
-    for part in stack.parts:
-        for name, shape in stack.shapes(part).items():
-            yield part.prefix + name, shape

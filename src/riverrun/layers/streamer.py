@@ -6,12 +6,16 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from riverrun.layers.stack import Stack, State
+from riverrun.engine.step import Stream
+from riverrun.layers.masks import loop_masks
+from riverrun.layers.projection import WEIGHT
+from riverrun.layers.stack import Stack, State, feedforward
 
 
 class Streamer:
-    """The stack as it is in evaluation, on a copy of the weights made now; later training does not reach it.
+    """The stack as it is in evaluation, on a copy of the weights made and packed now; later training does not reach it.
 
     >>> from riverrun.layers import Recurrent
     >>> streamer = Recurrent("gru", 3, 5).streamer()
@@ -24,6 +28,12 @@ class Streamer:
         stack.must_stream()
         self._stack = stack
         self._weights = {name: weight.detach().clone() for name, weight in weights.items()}
+        program, like = stack.evaluation, next(iter(self._weights.values()))
+        masks = loop_masks(program, stack.sizes, 1, 1, stack.dropouts, training=False, like=like)
+        self._streams = [
+            Stream(program, {n: w for n, w in stack.own(self._weights, part).items() if n in program.weights}, masks)
+            for part in stack.parts
+        ]
 
     def initial_state(self, batch: int) -> State:
         """The state from which that many sequences start."""
@@ -32,5 +42,16 @@ class Streamer:
     @torch.no_grad()
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x [B, I] and the state before it -> (output [B, n], the state after it), without gradient."""
-        output, new, _ = self._stack.run(self._weights, x[None], None, state, training=False)
-        return output[0], new
+        stack, new = self._stack, []
+        below = [feedforward(self._weights, "input", stack.depth.input, x)]
+        for part, stream, before in zip(stack.parts, self._streams, state, strict=True):
+            into = torch.cat(below, -1) if stack.skip == "dense" else below[-1]  # [B, I of this layer]
+            after = stream.step(into, before)
+            out = after[0]  # [B, n]
+            if stack.projects_outside:
+                out = functional.linear(out, self._weights[f"{part.prefix}U.{WEIGHT}"])
+            if stack.skip == "residual" and out.shape[-1] == below[-1].shape[-1]:
+                out = out + below[-1]
+            below.append(out)
+            new.append(after)
+        return feedforward(self._weights, "output", stack.depth.output, below[-1]), tuple(new)
