@@ -113,6 +113,8 @@ def _slower(program: Program, device: str, dtype: torch.dtype, steps: int, cuts:
         return f"torch's kernel would be cut at {cuts} of {steps} steps, where states are overridden"
     if device == "cpu" and match.kernel == "gru":
         return "torch's GRU on the CPU is a loop itself, and measured slower"
+    if device == "cpu" and match.projection is not None:
+        return "oneDNN has no LSTM with projections"
     if device == "cpu" and match.kernel == "lstm" and dtype == torch.float64:
         return "torch's LSTM on the CPU is fast in single precision only"
     return ""
