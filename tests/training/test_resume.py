@@ -14,6 +14,8 @@ from safetensors.torch import load, save
 from training import toy
 
 from riverrun.errors import ModelError, UsageError
+from riverrun.models.language_model import LanguageModel
+from riverrun.models.options import LanguageModelOptions
 from riverrun.training import checkpoints
 from riverrun.training.loop import fit
 
@@ -68,6 +70,36 @@ def test_kill_minus_nine_within_a_step_and_resume_ends_in_the_same_bits(tmp_path
     assert process.returncode == -9
     assert checkpoints.pointer(tmp_path / "b", "last") == 6
     toy.run(tmp_path / "b", toy.Toy(seed=5), resumed=True, **setting)
+    assert final(tmp_path / "a") == final(tmp_path / "b")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_language_model_with_every_kind_of_dropout_resumes_in_the_same_bits(tmp_path, precision):
+    chosen = toy.options(steps=6, checkpoint_every=2, precision=precision)
+    masks = {"dropout": 0.2, "embedding_dropout": 0.2, "variational": 0.2, "recurrent_dropout": 0.2}
+    rest = {"weight_dropout": 0.2, "zoneout": 0.1, "hidden": 8, "layers": 2, "learned_initial": True}
+
+    def made():
+        torch.manual_seed(2)
+        return LanguageModel(LanguageModelOptions(**masks, **rest), toy.VOCABULARY)
+
+    undisturbed = fit(made(), toy.streams(), chosen, folder=tmp_path / "a")
+    model = made()
+    dealt = toy.streams()
+    real = dealt.next
+
+    def stops():
+        if dealt.state_dict()["cursor"] == 4 * 7:
+            raise InterruptedError
+        return real()
+
+    dealt.next = stops
+    with pytest.raises(InterruptedError):
+        fit(model, dealt, chosen, folder=tmp_path / "b")
+    resume = checkpoints.load(tmp_path / "b", warn=print)
+    assert resume.step == 4
+    resumed = fit(made(), toy.streams(), chosen, folder=tmp_path / "b", resume=resume)
+    assert toy.same(undisturbed.weights, resumed.weights)
     assert final(tmp_path / "a") == final(tmp_path / "b")
 
 

@@ -37,14 +37,13 @@ class Toy(nn.Module):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         x = functional.dropout(self.embedding(inputs), self.dropout, self.training)  # [T, B, H]
         y, state = self.recurrent(x, state)
-        return functional.linear(y, functional.dropout(self.output.weight, self.dropout, self.training)).float(), state
+        logits = functional.linear(y, functional.dropout(self.output.weight, self.dropout, self.training))
+        return logits.to(self.output.weight.dtype), state
 
     def loss(self, batch: Batch, state: State) -> Loss:
         if self.training:
             self.seen += 1  # a buffer that has to be saved too
         logits, state = self(batch.inputs, state)
-        if logits.dtype != self.embedding.weight.dtype:
-            logits = logits.to(self.embedding.weight.dtype)
         total = functional.cross_entropy(
             logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-1, reduction="sum"
         )  # over T B
