@@ -67,7 +67,7 @@ def test_a_large_gap_between_training_and_held_out_text_is_a_warning(tmp_path):
 def test_a_state_that_harms_is_a_warning_and_the_evaluations_own_warning_is_passed_on(tmp_path):
     worse = folder.metrics()["reset"] | {"nats": 1.0, "bits_per_character": 1.0 / math.log(2)}
     assert any(tone == "warn" and "harms" in text for tone, text in found(tmp_path, eval__metrics=metrics(reset=worse)))
-    assert ("warn", "they differ") in found(tmp_path, eval__metrics=metrics(warning="they differ"))
+    assert ("warn", "They differ") in found(tmp_path, eval__metrics=metrics(warning="they differ"))
 
 
 @pytest.mark.parametrize(("length", "tone"), [(8, "good"), (12, "good"), (13, "warn")])

@@ -6,7 +6,7 @@ from html import escape
 
 from riverrun.inspection import page
 from riverrun.inspection.charts import SMALL, Frame, Level, Line, Point, line_chart, smooth, thinned
-from riverrun.inspection.findings import baselines, own_result
+from riverrun.inspection.findings import baselines, final_training_nats, own_result
 from riverrun.inspection.record import RunRecord, number, pairs
 
 SMALL_CHARTS = (
@@ -35,7 +35,11 @@ def curves(run: RunRecord) -> str:
         levels.append(Level(value=value, label=f"{best.name} {value:.3f}", style="other"))
         level_values.append(value)
     mean = smooth(train)
-    lines = [Line(points=train, style="raw"), Line(points=mean, style="model", label=f"training {mean[-1][1]:.3f}")]
+    last = final_training_nats(run)
+    lines = [
+        Line(points=train, style="raw"),
+        Line(points=mean, style="model", label=f"training {last:.3f}"),
+    ]
     if valid:
         label = f"validation {valid[-1][1]:.3f}"
         lines.append(Line(points=valid, style="valid", label=label, dots=True))
@@ -43,7 +47,7 @@ def curves(run: RunRecord) -> str:
     chart = line_chart(
         lines,
         title="Loss over training",
-        describe=f"Training loss falls from {train[0][1]:.2f} to {mean[-1][1]:.2f} nats per {run.unit} over "
+        describe=f"Training loss falls from {train[0][1]:.2f} to {last:.2f} nats per {run.unit} over "
         f"{train[-1][0]:,.0f} steps.",
         x_label="step",
         levels=levels,

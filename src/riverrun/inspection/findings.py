@@ -155,7 +155,7 @@ def _state(metrics: Mapping[str, Any]) -> Finding | None:
     gain = reset.nats - carried.nats
     warning = metrics.get("warning")
     if isinstance(warning, str) and warning:
-        return Finding("warn", warning)
+        return Finding("warn", warning[0].upper() + warning[1:])
     if gain >= 0:
         return Finding(
             "plain",

@@ -125,9 +125,11 @@ def absent(text: str) -> str:
 def duration(seconds: float) -> str:
     """A time for readers.
 
-    >>> duration(0.42), duration(42.2), duration(130), duration(5400), duration(200000)
-    ('0.4 s', '42 s', '2 min 10 s', '1 h 30 min', '2 d 7 h')
+    >>> duration(0.01), duration(0.42), duration(42.2), duration(130), duration(5400), duration(200000)
+    ('< 0.1 s', '0.4 s', '42 s', '2 min 10 s', '1 h 30 min', '2 d 7 h')
     """
+    if seconds < 0.05:
+        return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from riverrun.files import write_atomic
 from riverrun.inspection import page, surprise
 from riverrun.inspection.curves import curves, header_curve, training_nats_near
 from riverrun.inspection.findings import LN2, Result, baselines, findings, longest, own_result
-from riverrun.inspection.record import RunRecord, Sample, number, read_run
+from riverrun.inspection.record import RunRecord, Sample, number, pairs, read_run
 
 SIGNS = {"good": ("✓", "Good"), "warn": ("!", "Mind"), "plain": ("·", "Note")}
 STAGES = 5  # samples shown over training
@@ -105,8 +106,8 @@ def _result(run: RunRecord) -> str:
         entries.append((what, f"{abs(gain):.3f}", "nats/char", f"the best, {others[0].name}, has {others[0].nats:.3f}"))
     if run.seconds is not None:
         steps = f"{run.last_step:,} steps" if run.last_step is not None else ""
-        speed = max((n for e in run.steps[-20:] if (n := number(e.get("tokens_per_second"))) is not None), default=None)
-        rate = f", {page.count(speed)} {run.unit}s a second" if speed else ""
+        rates = [rate for _, rate in pairs(run.steps, "step", "tokens_per_second")]
+        rate = f", {page.count(median(rates))} {run.unit}s a second" if rates else ""
         entries.append(("Training", page.duration(run.seconds), "", steps + rate))
     said = "".join(
         f'<li class="{f.tone}"><span class="sign" aria-hidden="true">{SIGNS[f.tone][0]}</span>'
