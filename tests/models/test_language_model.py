@@ -185,6 +185,20 @@ def test_the_regularisers_count_once_a_token():
     torch.testing.assert_close(loss.total, expected)
 
 
+def test_the_output_is_dropped_before_it_is_read_and_the_regulariser_sees_it_so():
+    ours, b = model(layers=1, dropout=0.5, activity=0.7), batch()
+    torch.manual_seed(4)
+    loss = ours.loss(b, None)
+    torch.manual_seed(4)
+    output, _ = ours._read(b.inputs, None, None)
+    dropped = nn.functional.dropout(output, 0.5)
+    logits = dropped @ ours.output.weight.T + ours.output.bias
+    torch.testing.assert_close(
+        loss.nats, nn.functional.cross_entropy(logits.flatten(0, 1), b.targets.flatten(), reduction="sum").detach()
+    )
+    torch.testing.assert_close(loss.total - loss.nats, 21 * 0.7 * dropped.square().mean())
+
+
 def test_one_hot_input_is_a_column_of_the_input_matrix():
     ours = model(one_hot=True, layers=1, cell="elman")
     W, b = ours.get_parameter("recurrent.layers.0.forward.W.h"), ours.get_parameter("recurrent.layers.0.forward.b.h")

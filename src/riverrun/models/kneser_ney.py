@@ -104,7 +104,7 @@ def kneser_ney(
 
     >>> model = kneser_ney(np.array([0, 1, 0, 1, 0, 2]), vocabulary=3, order=2)
     >>> model.distribution([0]).round(3).tolist(), round(float(model.distribution([0]).sum()), 12)
-    ([0.083, 0.611, 0.306], 1.0)
+    ([0.208, 0.479, 0.312], 1.0)
     """
     counts = count(ids, vocabulary, order, starts)
     return KneserNey(counts, _levels(counts, order))
