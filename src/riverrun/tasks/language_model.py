@@ -88,7 +88,7 @@ def _evaluate(model: Any, tokens: Tokens, tokenizer: Tokenizer, *, window: int =
     return evaluate(model, tokens, tokenizer, window=window)
 
 
-def _baselines(splits: Splits, tokenizer: Tokenizer, *, seconds: float = 20.0) -> Iterator[Baseline]:
+def _baselines(splits: Splits, tokenizer: Tokenizer, *, seconds: float = 30.0) -> Iterator[Baseline]:
     from riverrun.tasks.measures.baselines import baselines
 
     return baselines(splits, tokenizer, seconds=seconds)

@@ -17,7 +17,7 @@ from riverrun.data.tokens import Tokens
 from riverrun.models.kneser_ney import kneser_ney
 from riverrun.tasks.measures import baselines as module
 from riverrun.tasks.measures.baselines import baselines, best_kneser_ney, fixed_window, unigram, unsmoothed, xz
-from riverrun.tasks.measures.evaluation import scored
+from riverrun.tasks.measures.evaluation import carried_nats, scored
 
 TEXT = builtin.text()[:60_000]
 TOKENIZER = Tokenizer.train([TEXT], "chars")
@@ -112,6 +112,19 @@ def test_xz_counts_what_the_test_adds_to_the_training_text():
     row = xz(both, TOKENIZER)
     assert row.bits_per_character == pytest.approx(8 * (size(train + test) - size(train)) / 6000)
     assert row.low is None
+
+
+def test_the_fixed_window_network_is_scored_in_lanes_as_in_one(monkeypatch):
+    seen = []
+
+    def spy(model, tokens, **lanes):
+        seen.extend([carried_nats(model, tokens), carried_nats(model, tokens, **lanes)])
+        return seen[-1]
+
+    monkeypatch.setattr(module, "carried_nats", spy)
+    monkeypatch.setattr(module, "WINDOW_TRAINING", replace(module.WINDOW_TRAINING, steps=3))
+    fixed_window(splits(), TOKENIZER.size, 60.0)
+    np.testing.assert_allclose(seen[1], seen[0], rtol=1e-5)
 
 
 def test_the_fixed_window_network_leaves_torch_s_random_numbers_alone():
