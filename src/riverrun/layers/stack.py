@@ -181,7 +181,12 @@ class Stack:
 
     def own(self, weights: Mapping[str, Tensor], part: Part) -> dict[str, Tensor]:
         """The weights of one part by their local names."""
-        return {name: weights[part.prefix + name] for name in self.shapes(part)}
+        return {name: weights[full] for name, full in self._names[part]}
+
+    @cached_property
+    def _names(self) -> dict[Part, tuple[tuple[str, str], ...]]:
+        """For each part, local and full name of its weights; made once, since every call reads them."""
+        return {part: tuple((name, part.prefix + name) for name in self.shapes(part)) for part in self.parts}
 
     def feedforward_shapes(self) -> dict[str, tuple[int, ...]]:
         """The layers before and after the recurrence: `input.0.V` [H, I], `input.0.a` [H], `output.0.V`, ..."""
