@@ -54,7 +54,7 @@ def test_the_line_that_a_killed_process_was_writing_is_passed_over(tmp_path):
 
 def test_steps_that_a_resumed_run_took_again_count_once_with_their_last_values(tmp_path):
     events = [{"event": "step", "step": step, "nats": nats} for step, nats in [(1, 3.0), (2, 2.0), (3, 9.0)]]
-    events += [{"event": "step", "step": step, "nats": nats} for step, nats in [(3, 1.5), (4, 1.0)]]
+    events += [{"event": "step", "step": step, "nats": nats} for step, nats in [(4, 1.0), (3, 1.5)]]
     run = read_run(folder.write(tmp_path, {"log.jsonl": "\n".join(map(json.dumps, events))}))
     assert pairs(run.steps, "step", "nats") == [(1, 3.0), (2, 2.0), (3, 1.5), (4, 1.0)]
 
