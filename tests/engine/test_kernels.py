@@ -11,7 +11,7 @@ from tolerances import TOLERANCE
 from torch import nn
 
 from riverrun.cells.cell import program, sigmoid, tanh
-from riverrun.engine import eager, kernels
+from riverrun.engine import eager, kernels, rewrite
 from riverrun.engine.scanned import Override
 from riverrun.engine.trace import trace
 
@@ -52,7 +52,6 @@ def test_an_lstm_with_one_thing_changed_is_not_found():
 
 
 def test_rewritten_programs_are_not_found():
-    rewrite = pytest.importorskip("riverrun.engine.rewrite")
     lstm = material("lstm").program
     assert kernels.match(rewrite.zoneout(lstm, "c")) is None
     assert kernels.match(rewrite.recurrent_dropout(lstm, "g")) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cells.material import NAMES, material
 
+from riverrun.engine import rewrite
 from riverrun.engine.latex import latex
 from riverrun.engine.program import OPERATIONS, Node, Program
 from riverrun.engine.trace import exp, sqrt, square, tanh, trace
@@ -56,6 +57,12 @@ def test_a_state_that_is_another_states_value_is_said():
     assert of(lambda x, h, c: (tanh(x.h + c), c), "h", "c")[-1] == "c_t = c_{t-1}"
     twice = of(lambda x, h, c: (x.h + h, x.h + h), "h", "c")
     assert len(twice) == 2
+
+
+def test_a_bias_that_stands_inside_the_loop_is_written_there_and_not_beside_x():
+    (line,) = latex(rewrite.layer_norm(material("elman").program))[-1:]
+    assert line.count("b_{h}") == 1
+    assert "W_{h} x_t + b_{h}" not in line
 
 
 def test_every_operation_can_be_written():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import TOLERANCE
 
-from riverrun.engine import eager, parallel
+from riverrun.engine import eager, parallel, rewrite
 from riverrun.engine.scanned import Override
 from riverrun.engine.trace import maximum, sigmoid, softplus, tanh, trace
 
@@ -130,7 +130,6 @@ def test_it_equals_the_loop_whatever_the_shape(name, steps, lengths, reverse):
 
 
 def test_masks_act():
-    rewrite = pytest.importorskip("riverrun.engine.rewrite")
     m = material("mingru", steps=5, batch=3)
     for traced, key in (
         (rewrite.recurrent_dropout(m.program, "n"), None),
@@ -167,6 +166,9 @@ def test_nan_in_the_padding_reaches_neither_values_nor_gradients(name):
             assert slope.isfinite().all()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script:DeprecationWarning"
+)  # torch's own, on its first forward-mode call
 def test_double_backward_forward_mode_and_vmap_pass_through():
     weights, x, initial = drawn("minlstm", 4, 2)
     keys, found = list(weights), parallel.match(PROGRAMS["minlstm"])

@@ -160,7 +160,8 @@ def _packed(match: Match, weights: Mapping[str, Tensor]) -> tuple[list[Tensor], 
     """
     matrices = [torch.cat([weights[f"W.{w}"] for w, _ in match.gates])]
     matrices.append(torch.cat([weights[f"U.{u}"] for _, u in match.gates]))
-    present = {w: weights.get(f"b.{w}") for w, _ in match.gates}
+    # b.k inside the loop takes the place of x.k's own bias, so that one is not counted twice.
+    present = {w: None if w == match.inner else weights.get(f"b.{w}") for w, _ in match.gates}
     inner = weights.get(f"b.{match.inner}") if match.inner is not None else None
     biased = inner is not None or any(b is not None for b in present.values())
     vectors: list[Tensor] = []

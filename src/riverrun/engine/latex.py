@@ -57,8 +57,11 @@ class _Writer:
         node = self.program.nodes[index]
         key = _letter(node.key) if node.key else ""
         read = self._read
+        if node.op == "x":
+            biased = node.key in self.program.x_biases
+            return f"W_{{{key}}} x_t" + (f" + b_{{{key}}}" if biased else ""), SUM if biased else PRODUCT
         if node.op in _LEAVES:
-            return _LEAVES[node.op].format(key=key), SUM if node.op == "x" else ATOM
+            return _LEAVES[node.op].format(key=key), ATOM
         if node.op == "const":
             return f"{node.value:g}", ATOM
         if node.op in ("matmul", "matmul_t"):
@@ -88,7 +91,6 @@ class _Writer:
 
 
 _LEAVES = {
-    "x": "W_{{{key}}} x_t + b_{{{key}}}",
     "state": "{key}_{{t-1}}",
     "bias": "b_{{{key}}}",
     "vector": "p_{{{key}}}",
