@@ -83,7 +83,9 @@ def test_folders_import_each_other_in_no_circle() -> None:
 
 def test_the_test_sees_an_import_that_goes_up(tmp_path: Path) -> None:
     file = tmp_path / "planted.py"
-    file.write_text("def f():\n    from riverrun.cli import main\n    from .. import tasks\n    import riverrun.models.x\n")
+    file.write_text(
+        "def f():\n    from riverrun.cli import main\n    from .. import tasks\n    import riverrun.models.x\n"
+    )
     assert imports(file, "riverrun.engine") == {"cli", "tasks", "models"}
 
 

@@ -23,7 +23,7 @@ from riverrun.models import files as model_files
 from riverrun.pipeline import scoring, writing
 from riverrun.pipeline.opened import Opened, open_model
 from riverrun.pipeline.plan import plan, schema
-from riverrun.pipeline.train import Assembled, Trained, card, characters_per_token, corpus_of, train
+from riverrun.pipeline.train import OWN_CELL, Assembled, Trained, card, characters_per_token, corpus_of, own_cell, train
 from riverrun.run import RunFolder
 from riverrun.training.progress import Progress
 
@@ -210,7 +210,8 @@ class LanguageModel:
             section: asdict(options) for section, options in self._plan(()).sections.items() if section != "model"
         }
         saved = opened.saved
-        model_files.save(path, opened.model, TASK, saved.options, opened.tokenizer, saved.card, {"run": values})
+        config = {"run": values, OWN_CELL: own_cell(self._cell)}
+        model_files.save(path, opened.model, TASK, saved.options, opened.tokenizer, saved.card, config)
         return path
 
     @property
@@ -245,7 +246,7 @@ class LanguageModel:
         own = given.get("cell")
         self._cell = own if isinstance(own, type) else None
         if self._cell is not None:
-            given["cell"] = self._cell.__name__
+            del given["cell"]
         known = [setting.name for setting in configuration.settings(schema(TASK))]
         for name in given:
             if name not in known:
@@ -253,7 +254,7 @@ class LanguageModel:
                     f"LanguageModel: {name}: no such option.{nearest(name, [*known, 'preset', 'verbose'])}"
                 )
         layer = configuration.from_names(schema(TASK), given)
-        planned, _ = plan(files, layer, task=TASK, preset=self.preset, own_cell=self._cell is not None)
+        planned, _ = plan(files, layer, task=TASK, preset=self.preset)
         return planned
 
     def _fitted(self) -> Opened:

@@ -26,16 +26,16 @@ class Watcher:
         self.progress: Progress | None = None
         self._read = 0.0
 
-    def events(self, assembled: Assembled, run: RunFolder | None) -> Events:
+    def events(self, assembled: Assembled, run: RunFolder | None) -> Events | None:
         """The receiver of events: terminal, transcript, log.jsonl, TensorBoard where asked for."""
+        if distributed.ranks().rank != 0:
+            return None  # rank 0 speaks for all
         self.progress = Progress(
             self.voice.stream, characters=characters_per_token(assembled.prepared), keep=self.voice.keep
         )
         if run is None:
             return self.progress
         self.voice.say(f"run        {run.path}")
-        if distributed.ranks().rank != 0:
-            return self.progress
         self.voice.record(run.transcript)
         sinks: list[Events] = [Log(run.log), self.progress]
         if assembled.configuration.sections["training"].tensorboard:

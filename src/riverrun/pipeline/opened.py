@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from riverrun import files as sealed
 from riverrun import run
 from riverrun.cells.cell import Cell
 from riverrun.data.tokenizer import Tokenizer
-from riverrun.errors import DataError
+from riverrun.errors import DataError, ModelError
 from riverrun.models import files
 from riverrun.models.files import Saved
 from riverrun.models.fixed_window import FixedWindow
 from riverrun.models.language_model import LanguageModel
 from riverrun.pipeline.plan import restore
 from riverrun.pipeline.prepare import Prepared, prepare_again
+from riverrun.pipeline.train import OWN_CELL
 from riverrun.pipeline.writing import novelty as compared
 from riverrun.run import RunFolder
 from riverrun.training.hardware import choose_device
@@ -42,9 +46,21 @@ def open_model(path: Path, *, device: str = "auto", threads: int = 0, cell: type
     where = choose_device(device)
     if threads:
         torch.set_num_threads(threads)
+    own = _own_cell(folder)
+    if own and cell is None:
+        raise ModelError(
+            f"{folder}: made with a cell of one's own, {own}. Open it in Python, riverrun.load(folder, cell={own})."
+        )
     saved = files.load(folder, cell=cell)
     home = folder.parent if folder.name == "model" and (folder.parent / "run.toml").is_file() else None
     return Opened(saved.model.to(where), saved.tokenizer, where, saved, RunFolder(home) if home else None)
+
+
+def _own_cell(folder: Path) -> str | None:
+    with contextlib.suppress(ValueError, AttributeError):  # `files.load` says what is wrong with such a file
+        name = json.loads(sealed.read_folder(folder, [files.CONFIG])[files.CONFIG]).get(OWN_CELL)
+        return name if isinstance(name, str) else None
+    return None
 
 
 def data_of(opened: Opened) -> Prepared:

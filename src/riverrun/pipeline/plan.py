@@ -7,7 +7,7 @@ from pathlib import Path
 
 from riverrun import configuration, presets, tasks
 from riverrun.configuration import Configuration, Schema, Values
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import UsageError
 
 DEFAULT_TASK = "lm"
 
@@ -24,13 +24,12 @@ def plan(
     task: str | None = None,
     preset: str | None = None,
     file: Path | None = None,
-    own_cell: bool = False,
 ) -> tuple[Configuration, str]:
     """The configuration, and the sentence why its task is what it is.
 
     Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
     preset holds where neither a preset nor a configuration file is named. Raises UsageError where something is unknown,
-    out of range, or where no budget is left. own_cell: the cell is a class of the caller's; its name is not looked up.
+    out of range, or where no budget is left.
     """
     layers: list[Values] = []
     if preset is not None or file is None:
@@ -47,8 +46,6 @@ def plan(
     sections = configuration.resolve(found.sections, *layers, given)
     if not sections["training"].budget():
         raise UsageError("no budget: give --minutes, --steps or --epochs (or a preset that has one).")
-    if not own_cell:
-        _check_cell(sections["model"].cell)
     return Configuration(found.name, tuple(_absolute(name) for name in files), sections), reason
 
 
@@ -57,16 +54,6 @@ def restore(path: Path) -> Configuration:
     read = configuration.read(path, schema())
     task = read.task or DEFAULT_TASK
     return Configuration(task, read.files or (), configuration.resolve(schema(task), read.values))
-
-
-def _check_cell(name: str) -> None:
-    # Said before any data is read; listing the names imports no torch.
-    from riverrun import cells
-
-    if name not in cells.names():
-        raise UsageError(
-            f"--cell: expected one of {', '.join(cells.names())}, got {name!r}.{nearest(name, cells.names())}"
-        )
 
 
 def _absolute(name: str) -> str:

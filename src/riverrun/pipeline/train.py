@@ -26,7 +26,7 @@ from riverrun.data.readers import Corpus
 from riverrun.data.sources import Source
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.decoding.sampling import Sampling
-from riverrun.errors import DataError
+from riverrun.errors import DataError, UsageError
 from riverrun.files import sha256
 from riverrun.models import files as model_files
 from riverrun.pipeline.prepare import Prepared, named, prepare
@@ -37,6 +37,7 @@ from riverrun.training import checkpoints, distributed, hardware
 from riverrun.training.checkpoints import Checkpoint
 from riverrun.training.loop import Event, Result, fit
 
+OWN_CELL = "own_cell"  # the key under which config.json names a cell that is not riverrun's
 SAMPLE_LENGTH = 300  # tokens of the samples that are shown during training
 Say = Callable[[str], None]
 Events = Callable[[Event], None]
@@ -50,6 +51,7 @@ class Trained(NamedTuple):
     prepared: Prepared
     result: Result
     run: RunFolder | None
+    cell: type[Cell] | None
 
 
 class Assembled(NamedTuple):
@@ -61,6 +63,7 @@ class Assembled(NamedTuple):
     streams: Any
     device: torch.device
     precision: hardware.Precision
+    cell: type[Cell] | None  # one of the caller's own, in place of the one that the configuration names
 
     @property
     def parameters(self) -> int:
@@ -112,7 +115,7 @@ def assemble(
         streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
     torch.manual_seed(training.seed)  # of the initial weights; `fit` seeds again for everything after
     model = task.model(configuration.sections["model"], prepared.tokenizer.size, cell=cell)
-    return Assembled(configuration, prepared, model, streams, device, precision)
+    return Assembled(configuration, prepared, model, streams, device, precision, cell)
 
 
 def kernels(assembled: Assembled) -> dict[str, str]:
@@ -135,7 +138,7 @@ def describe(assembled: Assembled, reason: str) -> list[str]:
         f"tokens     {prepared.tokenizer.unit}s, vocabulary {prepared.tokenizer.size:,}: {counts}, "
         f"{len(parts.test.ids):,} test",
         f"split      {parts.rule}",
-        f"model      {model_words(assembled.configuration)}, {assembled.parameters:,} parameters",
+        f"model      {model_words(assembled.configuration, assembled.cell)}, {assembled.parameters:,} parameters",
     ]
     lines += [f"kernel     {line}" for line in dict.fromkeys(kernels(assembled).values())]
     lines.append(f"precision  {assembled.precision.name} on {assembled.device}: {assembled.precision.reason}")
@@ -143,13 +146,14 @@ def describe(assembled: Assembled, reason: str) -> list[str]:
     return lines
 
 
-def model_words(configuration: Configuration) -> str:
+def model_words(configuration: Configuration, cell: type[Cell] | None) -> str:
     """The model in a few words."""
     model = configuration.sections["model"]
     if model.model == "window":
         return f"fixed window of {model.context} tokens, hidden {model.hidden}"
     layers = f"{model.layers} layer{'s' if model.layers > 1 else ''}"
-    return f"{model.cell}, {layers} of {model.hidden}, dropout {model.dropout:g}"
+    name = model.cell if cell is None else f"{cell.__name__} (a cell of one's own)"
+    return f"{name}, {layers} of {model.hidden}, dropout {model.dropout:g}"
 
 
 def open_folder(
@@ -183,6 +187,7 @@ def environment(assembled: Assembled, command: Sequence[str]) -> dict[str, Any]:
         "precision_reason": assembled.precision.reason,
         "threads": torch.get_num_threads(),
         "kernels": kernels(assembled),
+        "own_cell": own_cell(assembled.cell),
     }
     return runs.environment(command, choices)
 
@@ -228,7 +233,7 @@ def carry_out(
     )
     model.load_state_dict(result.weights)
     model.eval()
-    trained = Trained(model, configuration, prepared, result, run)
+    trained = Trained(model, configuration, prepared, result, run, assembled.cell)
     if run is not None and distributed.ranks().rank == 0:
         save_model(trained, run.model)
     return trained
@@ -245,7 +250,13 @@ def save_model(trained: Trained, folder: Path) -> None:
     options = trained.configuration.sections["model"]
     tokenizer = trained.prepared.tokenizer
     task = tasks.find(trained.configuration.task)
-    model_files.save(folder, trained.model, task.name, options, tokenizer, card(trained))
+    config = {OWN_CELL: own_cell(trained.cell)}
+    model_files.save(folder, trained.model, task.name, options, tokenizer, card(trained), config)
+
+
+def own_cell(cell: type[Cell] | None) -> str | None:
+    """The name of a cell of the caller's own, as config.json and env.json keep it."""
+    return None if cell is None else cell.__name__
 
 
 def card(trained: Trained) -> str:
@@ -255,7 +266,7 @@ def card(trained: Trained) -> str:
     nats = "not measured" if result.nats is None else f"{result.nats:.4f} nats per {prepared.tokenizer.unit}"
     return f"""# A language model made by riverrun
 
-{model_words(configuration)}; tokens: {prepared.tokenizer.unit}s, {prepared.tokenizer.size:,} of them.
+{model_words(configuration, trained.cell)}; tokens: {prepared.tokenizer.unit}s, {prepared.tokenizer.size:,} of them.
 
 Trained on {len(prepared.splits.train.ids):,} tokens, {result.steps:,} updates in {result.seconds / 60:.1f} minutes; the
 last training loss was {nats}. Held-out figures lie in the run folder's eval/metrics.json.
@@ -292,7 +303,7 @@ def train(
     """
     assembled = assemble(configuration, corpus, cell=cell, progress=progress)
     run = None
-    if say is not None:
+    if say is not None and distributed.ranks().rank == 0:
         for line in describe(assembled, reason):
             say(line)
     if wanted is not None:
@@ -314,6 +325,11 @@ def resume(
 
     Raises ModelError where there is no readable checkpoint, DataError where the data has changed.
     """
+    own = run.read_json("env.json").get("own_cell")
+    if own and cell is None:
+        raise UsageError(
+            f"{run.path}: trained with a cell of one's own, {own}: only the program that has it can go on."
+        )
     checkpoint = checkpoints.load(run.path, warn=warn)
     tokenizer = Tokenizer.from_json(checkpoint.files["tokenizer.json"])
     corpus = gather(configuration)
@@ -325,7 +341,7 @@ def resume(
                 f"{file.path}: no longer the file that the run was begun with (its SHA-256 has changed). "
                 "Restore it, or train anew."
             )
-    if say is not None:
+    if say is not None and distributed.ranks().rank == 0:
         for line in describe(assembled, f"as in {run.configuration}"):
             say(line)
         say(f"resume     from step {checkpoint.step:,} ({checkpoint.path})")
