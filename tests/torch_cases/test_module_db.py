@@ -98,7 +98,7 @@ def test_packed_sequences_equal_torchs_own_module(name, dtype, path):
 @pytest.mark.parametrize("path", PATHS)
 def test_gradients_and_their_gradients_are_those_of_finite_differences(name, path):
     for index, (_, ours, case) in enumerate(cases(name, torch.float64, requires_grad=True)):
-        if index % 3:  # a third of the cases still has every option
+        if index % 5:  # a fifth of the cases still has every option
             continue
         module = made(ours, case, torch.float64)
         parameters = dict(module.named_parameters())
