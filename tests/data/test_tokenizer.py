@@ -142,3 +142,16 @@ def test_the_docstrings_examples_run() -> None:
 
 def test_nothing_is_pickled(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert json.loads(tokenizer.to_json())["version"] == "1.0"
+
+
+def test_the_unknown_token_counts_one_character() -> None:
+    chars = Tokenizer.train(["aab"], "chars", min_count=2)
+    assert chars.lengths.tolist() == [1, 1]
+    assert chars.decode(chars.encode("ab", unseen="unknown")) == "a<unk>"
+
+
+def test_bytes_that_are_not_text_come_out_as_replacement_characters() -> None:
+    tokenizer = Tokenizer.train([], "bytes")
+    assert tokenizer.decode(b"a\xffb") == "a\ufffdb"
+    feed = tokenizer.stream()
+    assert [feed(byte) for byte in b"\xc3\xa9\xffb"] == ["", "é", "\ufffd", "b"]
