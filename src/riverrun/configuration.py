@@ -1,8 +1,8 @@
 """Configuration: frozen dataclasses are the single source of TOML, flags, docs and defaults.
 
-A section is a frozen, keyword-only dataclass; each field carries `metadata={"help": ..., "choices": ...}`. A value comes
-from the defaults, then a preset, then `run.toml`, then the command line; the last to speak wins. A key that no section
-has is an error that names the nearest one, and in a file the line.
+A section is a frozen, keyword-only dataclass; each field carries `metadata={"help": ..., "choices": ...}`. A value
+comes from the defaults, then a preset, then `run.toml`, then the command line; the last to speak wins. A key that no
+section has is an error that names the nearest one, and in a file the line.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ PRESETS = (
         task="lm",
         summary="two minutes on the text that every Python carries: one LSTM layer of 512",
         values={"model": {"layers": 1, "dropout": 0.1}, "training": {"minutes": 2.0, "lanes": 32}},
-        expected="built-in text, 2 minutes on two idle cores: aims at 1.12 nats per character, as the best n-gram model",
+        expected="built-in text, 2 minutes on two idle cores: aims at 1.12 nats per character, the best n-gram's",
     ),
     Preset(
         name="tiny",
@@ -49,13 +49,14 @@ PRESETS = (
     Preset(
         name="min-char-rnn",
         task="lm",
-        summary="the lecture's (Karpathy's) setting: 100 tanh units, one-hot characters, 25 steps, one stream, Adagrad 0.1",
+        summary="Karpathy's, as in the lecture: 100 tanh units, one-hot characters, 25 steps, one stream, Adagrad",
         values={
             "model": {"cell": "elman", "hidden": 100, "layers": 1, "dropout": 0.0, "one_hot": True},
             "training": {
                 "steps": 100_000,
                 "lanes": 1,
                 "window": 25,
+                "fresh": 0.0,
                 "optimiser": "adagrad",
                 "lr": 0.1,
                 "weight_decay": 0.0,
@@ -82,7 +83,7 @@ PRESETS = (
     Preset(
         name="awd",
         task="lm",
-        summary="AWD-LSTM over words (Merity et al. 2018): DropConnect, variational dropout, random windows, averaged SGD",
+        summary="AWD-LSTM over words (Merity et al. 2018): DropConnect, variational dropout, averaged SGD",
         values={
             "data": {"tokens": "words"},
             "model": {

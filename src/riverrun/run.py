@@ -139,7 +139,7 @@ def default_name(files: Sequence[str]) -> Path:
 
 
 def environment(command: Sequence[str], choices: Mapping[str, Any]) -> dict[str, Any]:
-    """What env.json holds: versions, machine, command, and what was chosen (device, kernel, precision) with the reason."""
+    """What env.json holds: versions, machine, command, and what was chosen (device, kernel, precision) and why."""
     from importlib import metadata
 
     versions = {}

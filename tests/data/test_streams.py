@@ -192,3 +192,34 @@ def test_streams_over_a_memory_map_copy_only_the_window(tmp_path: object) -> Non
     streams = Streams(mapped, lanes=4, window=10)
     assert isinstance(streams._inputs, np.memmap)
     assert same(streams.next(), Streams(tokens(1000), lanes=4, window=10).next())
+
+
+def test_a_share_of_the_lanes_forgets_its_state_before_a_window_the_same_on_every_rank() -> None:
+    options = {"window": 10, "fresh": 0.1, "seed": 3}
+    whole = Streams(tokens(40_000), lanes=8, **options)  # type: ignore[arg-type]
+    ranks = [Streams(tokens(40_000), lanes=4, rank=rank, world=2, **options) for rank in range(2)]  # type: ignore[arg-type]
+    plain = Streams(tokens(40_000), lanes=8, window=10)
+    forgot = 0
+    plain.next(), whole.next(), [stream.next() for stream in ranks]  # the first window of an epoch resets all
+    for _ in range(300):
+        batch, parts = whole.next(), [stream.next() for stream in ranks]
+        resets = torch.zeros_like(batch.inputs, dtype=torch.bool) if batch.resets is None else batch.resets
+        columns = [torch.zeros_like(p.inputs, dtype=torch.bool) if p.resets is None else p.resets for p in parts]
+        assert torch.equal(resets, torch.cat(columns, dim=1))
+        assert not resets[1:].any()
+        forgot += int(resets[0].sum())
+        other = plain.next()
+        assert other.resets is None
+        assert torch.equal(other.inputs, batch.inputs)
+        assert torch.equal(other.targets, batch.targets)
+    assert 160 < forgot < 320  # 2400 chances of 0.1
+
+
+def test_a_resumed_stream_forgets_in_the_same_places() -> None:
+    stopped = Streams(tokens(4000), lanes=4, window=10, fresh=0.3)
+    for _ in range(7):
+        stopped.next()
+    resumed = Streams(tokens(4000), lanes=4, window=10, fresh=0.3)
+    resumed.load_state_dict(stopped.state_dict())
+    for _ in range(200):
+        assert same(stopped.next(), resumed.next())

@@ -18,6 +18,8 @@ from riverrun.data.batch import IGNORED, Batch
 from riverrun.data.tokens import Tokens
 from riverrun.errors import DataError, UsageError
 
+FRESH_KEY = 1  # apart from the key of the random windows, which is (seed, 0)
+
 
 class Streams:
     """Endless batches of `lanes` lanes; one object owns the cursor, the epochs and the resets.
@@ -26,6 +28,8 @@ class Streams:
     random_window: draw T anew each time: window with probability 0.95, else half of it, plus normal noise of standard
     deviation 5, at least 5 (Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models",
     section 5); the batch's `scale` is T / window. seed: of these draws; draw k depends on (seed, k) only.
+    fresh: the chance that a lane forgets its state before a window. A model that always carries its state never learns
+    to begin, and writes nonsense until its state has come into reach of what it knows.
     rank, world: this process and how many there are; rank r owns columns r lanes ... (r + 1) lanes - 1 of the batches
     that one process with world x lanes lanes would see.
 
@@ -42,6 +46,7 @@ class Streams:
         lanes: int,
         window: int,
         random_window: bool = False,
+        fresh: float = 0.0,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -49,6 +54,8 @@ class Streams:
         for name, value in (("lanes", lanes), ("window", window), ("world", world)):
             if value < 1:
                 raise UsageError(f"{name}: expected at least 1, got {value}.")
+        if not 0 <= fresh <= 1:
+            raise UsageError(f"fresh: expected a share from 0 to 1, got {fresh:g}.")
         if not 0 <= rank < world:
             raise UsageError(f"rank: expected 0 to {world - 1} for world {world}, got {rank}.")
         total = lanes * world
@@ -59,7 +66,7 @@ class Streams:
                 f"use at most {max(len(tokens.ids) - 1, 1)} (--lanes), or more text."
             )
         self.lanes, self.window, self.random_window, self.seed = lanes, window, random_window, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.fresh = rank, world, fresh
         self._starts = tokens.starts
         span = self.length * total
         columns = slice(rank * lanes, (rank + 1) * lanes)
@@ -80,10 +87,11 @@ class Streams:
         inputs = torch.from_numpy(self._inputs[:, begin:end].T.astype(np.int64))  # [T, B]
         targets = torch.from_numpy(self._targets[:, begin:end].T.astype(np.int64))
         resets = _boundaries(self._starts, self._origins, begin, end, targets)
-        if begin == 0:
+        first = np.ones(self.lanes, bool) if begin == 0 else self._forgetful(begin)
+        if first.any():
             if resets is None:
                 resets = torch.zeros(inputs.shape, dtype=torch.bool)
-            resets[0] = True
+            resets[0] |= torch.from_numpy(first)
         self._cursor = end
         if end == self.length:
             self._cursor, self._epochs = 0, self._epochs + 1
@@ -111,6 +119,15 @@ class Streams:
                     "resume with the data and the number of lanes that the run began with."
                 )
         self._cursor, self._epochs, self._draws = int(state["cursor"]), int(state["epochs"]), int(state["draws"])
+
+    def _forgetful(self, begin: int) -> NDArray[np.bool_]:
+        """[B]: the lanes that begin afresh in the window at `begin` of this epoch, the same whatever the ranks."""
+        if not self.fresh:
+            return np.zeros(self.lanes, bool)
+        key = np.array([self.seed, FRESH_KEY], np.uint64)
+        draws = np.random.Generator(np.random.Philox(key=key, counter=[begin, self._epochs, 0, 0]))
+        mine = slice(self.rank * self.lanes, (self.rank + 1) * self.lanes)
+        return draws.random(self.lanes * self.world)[mine] < self.fresh
 
     def _draw(self) -> int:
         if not self.random_window:

@@ -70,6 +70,7 @@ def _batch(tokens: Tokens, options: TrainingOptions, *, rank: int = 0, world: in
         lanes=options.lanes // world,
         window=options.window,
         random_window=options.random_window,
+        fresh=options.fresh,
         seed=options.seed,
         rank=rank,
         world=world,

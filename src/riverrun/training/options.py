@@ -33,6 +33,9 @@ class TrainingOptions:
     random_window: bool = _option(
         False, "draw the window's length anew for every batch (Merity et al. 2018, section 5)"
     )
+    fresh: float = _option(
+        0.01, "chance that a lane forgets its state before a window, so that the model also learns to begin"
+    )
     optimiser: str = _option("adamw", "the update rule", OPTIMISERS)
     lr: float = _option(0.003, "learning rate at its highest")
     momentum: float = _option(0.9, "momentum of --optimiser momentum")
@@ -74,7 +77,7 @@ class TrainingOptions:
             self._check(name, "1 or more", getattr(self, name) >= 1)
         for name in ("momentum", "beta2", "average"):
             self._check(name, "at least 0 and below 1", 0 <= getattr(self, name) < 1)
-        for name in ("warmup", "final_lr"):
+        for name in ("warmup", "final_lr", "fresh"):
             self._check(name, "a share, from 0 to 1", 0 <= getattr(self, name) <= 1)
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             value = getattr(self, name)
