@@ -7,7 +7,6 @@ import json
 import math
 import os
 import signal
-import time
 
 import pytest
 import torch
@@ -40,12 +39,14 @@ def named(told, event):
     return [one for one in told if one["event"] == event]
 
 
-def test_a_model_learns():
-    result, told = trained(steps=150, lr=0.03)
-    assert named(told, "step")[-1]["nats"] == result.nats
-    losses, _ = trained(steps=1)
-    assert losses.nats == pytest.approx(math.log(toy.VOCABULARY), rel=0.15)
-    assert result.nats < 1.7  # the text's own entropy is log 3 = 1.099
+def test_a_model_learns(monkeypatch):
+    clock = toy.Clock(monkeypatch)
+    result, told = trained(toy.Slow(clock, 0.02), steps=150, lr=0.03)
+    nats = [event["nats"] for event in named(told, "step")]
+    assert len(nats) == 6  # one in half a second
+    assert nats[-1] == result.nats < 1.7 < nats[0]  # the text's own entropy is log 3 = 1.099
+    first, _ = trained(steps=1)
+    assert first.nats == pytest.approx(math.log(toy.VOCABULARY), rel=0.15)
 
 
 def test_a_budget_in_steps_is_kept_exactly():
@@ -60,19 +61,36 @@ def test_a_budget_in_epochs_ends_with_the_epoch():
     assert abs(result.steps - per_epoch / 2) <= 1
 
 
-def test_a_budget_in_minutes_is_overshot_by_a_step_at_most_with_evaluation_and_sampling_in_it():
-    def evaluate():
-        time.sleep(0.1)
-        return 1.0
-
-    began = time.perf_counter()
-    result, told = trained(steps=0, minutes=1.2 / 60, evaluate=evaluate, sample=lambda: time.sleep(0.05) or "x")
-    took = time.perf_counter() - began
+def test_a_budget_in_minutes_is_overshot_by_a_step_at_most_with_evaluation_and_sampling_in_it(monkeypatch):
+    clock = toy.Clock(monkeypatch)
+    result, told = trained(
+        toy.Slow(clock, 0.25),
+        steps=0,
+        minutes=1.0,
+        warmup=0.0,
+        schedule="linear",
+        evaluate=lambda: clock.passes(2.0, 1.0),
+        sample=lambda: clock.passes(1.0, "x"),
+    )
     assert result.stopped == "budget"
-    assert 1.0 < result.seconds < 1.5
-    assert took < 1.9
-    assert 4 <= len(named(told, "evaluation")) <= 11
-    assert named(told, "step")[-1]["lr"] < 0.003 * 0.05  # annealed
+    assert 60 <= result.seconds <= 60.25  # the last evaluation and sample had been left their time
+    assert clock.now - 1000 == pytest.approx(result.seconds)
+    assert 9 <= len(named(told, "evaluation")) == len(named(told, "sample")) <= 11
+    assert named(told, "step")[-1]["lr"] < 0.003 * 0.01  # annealed
+    assert result.steps == pytest.approx((60 - 3 * len(named(told, "sample"))) / 0.25, abs=1)
+
+
+def test_a_budget_in_minutes_without_callbacks_is_overshot_by_less_than_a_step(monkeypatch):
+    clock = toy.Clock(monkeypatch)
+    result, _ = trained(toy.Slow(clock, 0.7), steps=0, minutes=0.1)
+    assert result.steps == 9  # 9 x 0.7 = 6.3 seconds of 6
+    assert result.seconds == pytest.approx(6.3)
+
+
+def test_without_a_number_of_steps_a_checkpoint_is_written_every_minute(monkeypatch, tmp_path):
+    clock = toy.Clock(monkeypatch)
+    _, told = trained(toy.Slow(clock, 25.0), folder=tmp_path, steps=10)
+    assert [event["step"] for event in named(told, "checkpoint")] == [0, 3, 6, 9, 10]
 
 
 def test_without_a_budget_training_is_refused():

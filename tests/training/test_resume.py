@@ -135,28 +135,27 @@ def test_a_resumed_run_may_be_given_a_larger_budget(tmp_path):
     assert toy.run(tmp_path, toy.Toy(), steps=9, resumed=True).steps == 9
 
 
-def test_time_taken_is_saved_and_a_resumed_run_has_the_time_that_was_left(tmp_path):
-    toy.run(tmp_path, toy.Toy(), steps=3)
-    checkpoint = checkpoints.load(tmp_path, warn=print)
-    record = json.loads(checkpoint.files["training.json"])
-    record["seconds"] = 59.0
-    late = checkpoint._replace(files={**checkpoint.files, "training.json": json.dumps(record).encode()})
-    rates = []
+def test_a_resumed_run_goes_on_with_the_time_that_was_left(tmp_path, monkeypatch):
+    clock = toy.Clock(monkeypatch)
+    chosen = toy.options(steps=0, minutes=1.0, schedule="linear", warmup=0.0, checkpoint_every=10)
 
-    def events(event):
-        if event["event"] == "step":
-            rates.append(event["lr"])
+    class Stops(toy.Slow):
+        def loss(self, batch, state):
+            if int(self.seen) == 45:
+                raise InterruptedError
+            return super().loss(batch, state)
 
-    result = fit(
-        toy.Toy(),
-        toy.streams(),
-        toy.options(steps=0, minutes=1.0, schedule="linear", warmup=0.0),
-        resume=late,
-        events=events,
-    )
-    assert result.stopped == "budget"
-    assert 60 <= result.seconds < 61.5
-    assert 0 < max(rates) <= 0.003 * 1 / 60 * 1.01  # 1 of 60 seconds was left
+    with pytest.raises(InterruptedError):
+        fit(Stops(clock, 1.0), toy.streams(), chosen, folder=tmp_path)
+    clock.passes(5000.0)  # the time between does not count
+    told = []
+    resume = checkpoints.load(tmp_path, warn=print)
+    assert resume.step == 40
+    result = fit(toy.Slow(clock, 1.0), toy.streams(), chosen, resume=resume, events=told.append)
+    assert (result.steps, result.seconds) == (60, pytest.approx(60.0))
+    assert told[0]["resumed"]
+    rates = [event["lr"] for event in told if event["event"] == "step"]
+    assert rates == pytest.approx([0.003 * (60 - step - 0.5) / 60 for step in range(40, 60)], abs=0.003 / 100)
 
 
 def test_another_model_or_another_text_is_an_error_that_says_so(tmp_path):

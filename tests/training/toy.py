@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +15,7 @@ from riverrun.data.batch import Batch
 from riverrun.data.streams import Streams
 from riverrun.data.tokens import Tokens
 from riverrun.models.protocol import Loss, State
-from riverrun.training import checkpoints
+from riverrun.training import checkpoints, loop
 from riverrun.training.loop import Result, fit
 from riverrun.training.options import TrainingOptions
 
@@ -72,6 +73,33 @@ def options(**changes: object) -> TrainingOptions:
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Whether two state dicts are equal bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Clock:
+    """Time that passes only when it is told to, in the place of `time` in the loop."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(loop, "time", self)
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float, value: object = None) -> object:
+        self.now += seconds
+        return value
+
+
+class Slow(Toy):
+    """Takes so many seconds for a batch."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def loss(self, batch: Batch, state: State) -> Loss:
+        self.clock.passes(self.seconds)
+        return super().loss(batch, state)
 
 
 class Killed(Toy):
