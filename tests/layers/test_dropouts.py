@@ -158,7 +158,8 @@ def test_a_kept_share_is_one_minus_p():
 
 
 def test_weight_dropout_spares_the_projection():
-    layer = Recurrent("lstm", 3, 4, projection=2, dropouts=Dropouts(weight=0.9))
+    torch.manual_seed(0)
+    layer = Recurrent("lstm", 3, 4, projection=2, dropouts=Dropouts(weight=0.5))
     x = torch.randn(1, 2, 3)  # one step from zeros: U meets nothing, only the projection does
     assert torch.equal(layer(x)[0], layer(x)[0])
 

@@ -88,18 +88,21 @@ def test_a_ragged_bidirectional_stack_with_resets_equals_a_network_run_row_by_ro
         torch.testing.assert_close(ours, theirs, **GRADIENT)
 
 
-def test_padding_is_never_read_even_where_options_look_at_the_input():
-    layer = randomised(
-        Recurrent(
-            "gru",
-            4,
-            4,
-            num_layers=2,
-            skip="residual",
-            depth=Depth(input=2, output=2),
-            dropouts=Dropouts(variational=0.5),
-        )
-    )
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"skip": "residual"},
+        {"skip": "dense"},
+        {"depth": Depth(input=2)},
+        {"depth": Depth(output=2)},
+        {"dropouts": Dropouts(variational=0.5)},
+        {"projection": 2, "direction": "both", "norm": True},
+    ],
+    ids=str,
+)
+def test_padding_is_never_read_whichever_option_looks_at_the_input(options):
+    layer = randomised(Recurrent("gru", 4, 4, num_layers=2, **options))
     x = torch.randn(5, 3, 4, dtype=torch.float64)
     lengths = torch.tensor([5, 2, 0])
     bad = x.clone()
