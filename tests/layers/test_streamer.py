@@ -54,13 +54,15 @@ def test_steps_are_the_whole_with_every_option(cell, options):
 
 
 def test_later_training_does_not_reach_a_streamer():
-    layer = made("lstm")
+    layer = made("gru", depth=Depth(input=2, output=2), projection=2, learned_initial=True)
     streamer = layer.streamer()
     x, state = torch.randn(2, 3, dtype=torch.float64), streamer.initial_state(2)
-    before, _ = streamer.step(x, state)
+    before, begin = streamer.step(x, state)[0], [s.clone() for part in state for s in part]
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.mul_(2)
+    state = streamer.initial_state(2)
+    assert all(torch.equal(s, b) for s, b in zip((s for part in state for s in part), begin, strict=True))
     assert torch.equal(streamer.step(x, state)[0], before)
     assert not torch.equal(layer.streamer().step(x, state)[0], before)
 
