@@ -123,6 +123,20 @@ def test_the_learning_rate_follows_the_schedule_and_the_scale_of_the_batch(monke
     assert rates == pytest.approx(expected)
 
 
+def test_a_plateau_halves_the_learning_rate(monkeypatch):
+    rates, real = [], Updater.update
+
+    def update(self, batches, state, lr, **rest):
+        rates.append(lr)
+        return real(self, batches, state, lr, **rest)
+
+    monkeypatch.setattr(Updater, "update", update)
+    values = iter([3.0, 2.0, 2.5, 1.0, 1.5, 1.5])
+    plateau = {"schedule": "plateau", "evaluate_every": 1, "warmup": 0.0, "lr": 0.8}
+    trained(steps=6, evaluate=lambda: next(values), **plateau)
+    assert rates == [0.8, 0.8, 0.8, 0.4, 0.4, 0.2]
+
+
 def test_the_state_is_carried_from_batch_to_batch_without_its_history():
     states = []
 

@@ -73,6 +73,36 @@ def test_kill_minus_nine_within_a_step_and_resume_ends_in_the_same_bits(tmp_path
     assert final(tmp_path / "a") == final(tmp_path / "b")
 
 
+@pytest.mark.parametrize("setting", [{"schedule": "plateau"}, {"optimiser": "asgd", "lr": 0.5}, {"patience": 7}])
+def test_what_the_evaluations_have_shown_is_not_forgotten(tmp_path, setting):
+    # Best at step 2, never as good again: the rate is halved, the average begins at step 8, patience ends at step 9.
+    losses = [3.0, 1.0, 2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.5, 1.5, 1.5, 1.5]
+    chosen = toy.options(evaluate_every=1, checkpoint_every=1, **setting)
+
+    def run(folder, model, resume=None):
+        told = []
+        result = fit(
+            model,
+            toy.streams(),
+            chosen,
+            folder=folder,
+            evaluate=lambda: losses[int(model.seen) - 1],
+            events=told.append,
+            resume=resume,
+        )
+        return result, [event["step"] for event in told if event["event"] == "averaging"]
+
+    undisturbed, begun = run(tmp_path / "a", toy.Toy())
+    with pytest.raises(InterruptedError):
+        run(tmp_path / "b", toy.Killed(6, "raise"))
+    resumed, again = run(tmp_path / "b", toy.Toy(), checkpoints.load(tmp_path / "b", warn=print))
+    assert final(tmp_path / "a") == final(tmp_path / "b")
+    assert (begun, again) == (([8], [8]) if "optimiser" in setting else ([], []))
+    assert undisturbed.steps == resumed.steps == (9 if "patience" in setting else 12)
+    assert (undisturbed.best, undisturbed.best_step) == (resumed.best, resumed.best_step) == (1.0, 2)
+    assert toy.same(undisturbed.weights, resumed.weights)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_language_model_with_every_kind_of_dropout_resumes_in_the_same_bits(tmp_path, precision):
     chosen = toy.options(steps=6, checkpoint_every=2, precision=precision)
