@@ -188,7 +188,7 @@ def naive(
                 if mask[border, row]:
                     states[state] = (value if value.dim() == 2 else value[border])[row : row + 1]
             x = {
-                key: input[t, row : row + 1] @ weights[f"W.{key}"].T + weights.get(f"b.{key}", torch.zeros(()).double())
+                key: input[t, row : row + 1] @ weights[f"W.{key}"].T + weights.get(f"b.{key}", input.new_zeros(()))
                 for key in keys
             }
             states = dict(zip(names, run_step(step, x, weights, states), strict=True))

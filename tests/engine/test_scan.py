@@ -185,6 +185,29 @@ def test_under_autocast_values_and_gradients_stay_close_and_parameters_keep_thei
             torch.testing.assert_close(ours, theirs, rtol=5e-2, atol=1e-1)
 
 
+@pytest.mark.parametrize("name", ["peephole", "gru", "multiplicative", "jordan"])
+def test_under_autocast_the_error_against_float64_is_at_most_twice_that_of_plain_torch(name):
+    exact, c = (case(name, T=20, B=8, I=6, H=16, dtype=dtype) for dtype in (torch.float64, torch.float32))
+    for weight in (*exact.weights.values(), *c.weights.values()):
+        weight.data.mul_(0.4)  # no chaos
+    expected = naive(name, exact.weights, exact.input, exact.initial)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = scan(c.program, c.weights, c.input, c.initial).outputs
+        theirs = naive(name, c.weights, c.input, c.initial)[0]
+    slopes = gradients(weighed(expected), exact.leaves())
+    found = []
+    for outputs in (ours, theirs):
+        assert outputs.dtype == torch.float32 or outputs is theirs
+        errors = [(outputs.double() - expected).norm() / expected.norm()]
+        grads = gradients(weighed(outputs.float()), c.leaves())
+        for gradient, right in zip(grads, slopes, strict=True):
+            errors.append((gradient.double() - right).norm() / right.norm())
+        found.append(torch.stack(errors))
+    assert found[0][0] < 2 * found[1][0]  # the outputs
+    assert found[0].norm() < 2 * found[1].norm()  # and all gradients together
+    assert found[0].max() > 1e-4  # it is bfloat16 indeed
+
+
 def test_lengths_that_are_all_full_change_nothing():
     c = case("lstm", dtype=torch.float32)
     full = scan(c.program, c.weights, c.input, c.initial, lengths=torch.full((4,), 5))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from riverrun.engine.adjoint import Adjoint, adjoint
 from riverrun.engine.forward import Course
-from riverrun.engine.lower import FUNCTIONS, Packed, Plan, copy
+from riverrun.engine.lower import FUNCTIONS, Plan, copy
 
 Item = tuple[Callable[..., Tensor] | None, tuple[int, ...], int]  # None: the product of that block
 
@@ -83,7 +83,9 @@ class Gradients:
 
 def backward(
     plan: Plan,
-    packed: Packed,
+    sizes: Mapping[str, int],
+    U: Sequence[Tensor],
+    shared: Mapping[int, Tensor],
     kept: Mapping[int, Tensor],
     masks: Mapping[str, Tensor],
     course: Course,
@@ -92,9 +94,13 @@ def backward(
     arriving: Tensor | None,
     final: Sequence[Tensor | None],
 ) -> Gradients:
-    """The gradient of all steps. arriving: at the outputs [T, B, n]; final: at the final states."""
+    """The gradient of all steps.
+
+    U: [sum n, m] for each block, in the dtype of the products; shared: slot -> bias or vector, as in `Packed`;
+    arriving: the gradient at the outputs [T, B, n]; final: that at the final states.
+    """
     back = lower_back(plan)
-    program, nodes, sizes = plan.program, back.adjoint.nodes, packed.sizes
+    program, nodes = plan.program, back.adjoint.nodes
     like, steps = initial[0], course.steps
     batch = like.shape[0]
     values: list[Tensor] = [like] * back.slots
@@ -125,7 +131,7 @@ def backward(
     for row, _ in back.adjoint.rows:
         slot = back.columns["row", row]
         if slot in held:  # it lies in a product's or an x's columns
-            rows[row] = _column(plan, packed, back, arrived, leftover, slot)
+            rows[row] = _column(plan, sizes, back, arrived, leftover, slot)
         else:
             rows[row] = over_time(sizes[program.weights[row][0]])
             series.append((slot, rows[row].unbind(0)))
@@ -146,15 +152,14 @@ def backward(
         elif leaf.op == "const":
             values[index] = like.new_full((), leaf.value)
         elif not leaf.inputs:
-            values[index] = packed.rows[by_place[leaf.op, leaf.key]]
+            values[index] = shared[by_place[leaf.op, leaf.key]]
         elif index not in held and index not in back.results:
             values[index] = torch.empty(batch, sizes[leaf.width], dtype=like.dtype, device=like.device)
-    weights = [u.t() for u in packed.U]
+    products = [_product(u, buffer) for u, buffer in zip(U, arrived, strict=True)]
     pairs = [(torch.empty_like(s), torch.empty_like(s)) for s in initial]
     carried = [torch.zeros_like(s) if g is None else g for s, g in zip(initial, final, strict=True)]
     of_values = [torch.zeros_like(value) for value in values_of]
     arriving_rows = None if arriving is None else arriving.unbind(0)
-    arrived_rows = [buffer.unbind(0) for buffer in arrived]
     sums = torch.empty_like(initial[0])
     for count, t in enumerate(reversed(course.order())):
         if arriving_rows is not None:
@@ -168,7 +173,7 @@ def backward(
             values[slot] = rows_of[t]
         for function, inputs, output in back.code:
             if function is None:
-                torch.mm(arrived_rows[inputs[0]][t], weights[inputs[0]], out=values[output])
+                products[inputs[0]](t, values[output])
             else:
                 function(*[values[i] for i in inputs], out=values[output])
         for index, slot in enumerate(back.results):
@@ -194,14 +199,28 @@ def backward(
     )
 
 
+def _product(U: Tensor, arrived: Tensor) -> Callable[[int, Tensor], object]:
+    """What writes the product of step t's gradients [B, sum n] with U [sum n, m] to a place [B, m]."""
+    rows = arrived.unbind(0)
+    if U.dtype == arrived.dtype:
+        return lambda t, out: torch.mm(rows[t], U, out=out)
+    narrow, result = torch.empty_like(rows[0], dtype=U.dtype), U.new_empty(arrived.shape[1], U.shape[1])
+    return lambda t, out: out.copy_(torch.mm(narrow.copy_(rows[t]), U, out=result))
+
+
 def _column(
-    plan: Plan, packed: Packed, back: BackPlan, arrived: list[Tensor], leftover: list[Tensor | None], slot: int
+    plan: Plan,
+    sizes: Mapping[str, int],
+    back: BackPlan,
+    arrived: list[Tensor],
+    leftover: list[Tensor | None],
+    slot: int,
 ) -> Tensor:
     """The [T, B, n] that a slot's rows are, among the columns."""
     for block, buffer in zip(plan.blocks, arrived, strict=True):
         start = 0
         for key, node in zip(block.keys, block.products, strict=True):
-            width = packed.sizes[plan.program.weights[f"U.{key}"][0]]
+            width = sizes[plan.program.weights[f"U.{key}"][0]]
             if back.columns["product", node] == slot:
                 return buffer.narrow(-1, start, width)
             start += width

@@ -39,6 +39,7 @@ def choose(
     cuts: int = 0,
     masked: bool = False,
     learned_masks: bool = False,
+    learning: bool = True,
     transformed: str = "",
     path: str | None = None,
 ) -> Choice:
@@ -53,16 +54,18 @@ def choose(
         cuts: at how many steps an override acts.
         masked: whether masks are given.
         learned_masks: whether a gradient of a mask is wanted.
+        learning: whether a gradient is wanted.
         transformed: what else wants to see through the operations, such as "vmap"; "" where nothing does.
         path: one of the paths, to force it.
 
     Raises UsageError where `path` is unknown, or cannot serve; the message says why.
     """
+    seen = transformed or ("a gradient of a mask is wanted" if learned_masks else "")
     refusals = {
         "native": native.refusal(),
-        "torch": transformed or learned_masks_text(learned_masks) or _kernel_refusal(program, record, masked),
-        "parallel": transformed or learned_masks_text(learned_masks) or _parallel_refusal(program),
-        "fused": transformed or learned_masks_text(learned_masks),
+        "torch": seen or _kernel_refusal(program, record, masked),
+        "parallel": seen or _parallel_refusal(program),
+        "fused": seen,
         "eager": "",
     }
     if path is not None:
@@ -73,7 +76,7 @@ def choose(
                 f"path: {path!r} cannot serve here: {refusals[path]}. Leave `path` out to let it be chosen."
             )
         return Choice(path, f"The {path} path, which was asked for.")
-    slower = _slower(program, device, dtype, steps, cuts)
+    slower = _slower(program, device, dtype, steps, cuts, learning)
     if not refusals["torch"] and not slower:
         match = kernels.match(program)
         assert match is not None
@@ -84,11 +87,6 @@ def choose(
         why = slower or refusals["torch"]
         return Choice("fused", f"The fused loop, since {why}.")
     return Choice("eager", f"The autograd loop, since {refusals['fused']}.")
-
-
-def learned_masks_text(learned: bool) -> str:
-    """The clause for a mask with a gradient."""
-    return "a gradient of a mask is wanted" if learned else ""
 
 
 def _kernel_refusal(program: Program, record: tuple[str, ...], masked: bool) -> str:
@@ -104,15 +102,23 @@ def _parallel_refusal(program: Program) -> str:
     return "" if parallel.match(program) is not None else "the new states are not linear in the old ones"
 
 
-def _slower(program: Program, device: str, dtype: torch.dtype, steps: int, cuts: int) -> str:
-    """Why torch's kernel, though it could, would be slower than the fused loop."""
+def _slower(program: Program, device: str, dtype: torch.dtype, steps: int, cuts: int, learning: bool) -> str:
+    """Why torch's kernel, though it could, would be slower than the fused loop.
+
+    On the CPU only torch's LSTM is a kernel of its own (oneDNN); its GRU and RNN are loops with autograd inside. On one
+    AVX-512 core (T 100, B 64, I 128, H 512, float32) forward and backward took 413 ms for torch's GRU and 358 ms for
+    the fused loop, 118 and 108 ms for the tanh RNN; at T 25, B 1, H 100, 2.5 and 2.1 ms, 0.87 and 0.73 ms. Without
+    gradient torch's are faster on small batches (0.36 and 0.61 ms for that GRU).
+    """
     match = kernels.match(program)
     if match is None:
         return ""
     if steps and cuts * 8 > steps:
         return f"torch's kernel would be cut at {cuts} of {steps} steps, where states are overridden"
-    if device == "cpu" and match.kernel == "gru":
-        return "torch's GRU on the CPU is a loop itself, and measured slower"
+    if device == "cpu" and match.kernel != "lstm" and learning:
+        return (
+            f"torch's {KERNEL_NAMES[match.kernel]} on the CPU is a loop itself, and slower where a gradient is wanted"
+        )
     if device == "cpu" and match.projection is not None:
         return "oneDNN has no LSTM with projections"
     if device == "cpu" and match.kernel == "lstm" and dtype == torch.float64:

@@ -56,9 +56,14 @@ def forward(
     masks: Mapping[str, Tensor],
     course: Course,
     keep: Sequence[int],
+    product: torch.dtype,
 ) -> Ran:
-    """All steps of a plan. x: [T, B, sum n] projected; values_of: the value of each override; course: T > 0."""
-    table = _Table(plan, packed, x, masks, initial[0], course.steps, frozenset(keep))
+    """All steps of a plan, T > 0.
+
+    x: [T, B, sum n] projected; values_of: the value of each override; product: the dtype of the products, in which
+    packed.U is given.
+    """
+    table = _Table(plan, packed, x, masks, initial[0], course.steps, frozenset(keep), product)
     program = plan.program
     state_slots = [next((i for i, n in plan.leaves if n.op == "state" and n.key == s), None) for s in program.states]
     after = [torch.empty(course.steps, *state.shape, dtype=state.dtype, device=state.device) for state in initial]
@@ -112,8 +117,10 @@ class _Table:
         like: Tensor,
         steps: int,
         keep: frozenset[int],
+        product: torch.dtype,
     ) -> None:
         self.plan, self.packed, self.keep, self.like, self.steps = plan, packed, keep, like, steps
+        self.product = product
         self.values: list[Tensor] = [like] * plan.slots
         self.series: list[tuple[int, Sequence[Tensor]]] = []  # slot -> a tensor for each step
         self.kept: dict[int, Tensor] = {}
@@ -134,9 +141,9 @@ class _Table:
         if index in self.owned:
             self.owned.remove(index)
             return index
-        self.values.append(self.like)
-        self.code.append((copy, (index,), len(self.values) - 1))
-        return len(self.values) - 1
+        slot = self._slot(self.like)
+        self.code.append((copy, (index,), slot))
+        return slot
 
     def _width(self, index: int) -> int:
         return self.packed.sizes[self.plan.program.nodes[index].width]
@@ -154,18 +161,32 @@ class _Table:
                 self.values[place] = part
         self.kept.update({n: part for n, part in zip(nodes, parts, strict=True) if n in self.keep})
 
+    def _spare(self, width: int) -> int:
+        """A slot in the dtype of the products."""
+        return self._slot(torch.empty(self.like.shape[0], width, dtype=self.product, device=self.like.device))
+
+    def _slot(self, value: Tensor) -> int:
+        self.values.append(value)
+        return len(self.values) - 1
+
     def _block(self, block: Block, number: int) -> None:
         shapes = self.plan.program.weights
         widths = [self.packed.sizes[shapes[f"U.{key}"][0]] for key in block.keys]
+        fused = sum(widths[: block.fused])
         self._buffer(block.output, list(block.landed), widths)
-        self.values.append(self.packed.U[number])
-        self.code.append((torch.mm, (block.operand, len(self.values) - 1), block.output))
+        weight = self._slot(self.packed.U[number])
+        operand, result = block.operand, block.output
+        if self.product != self.like.dtype:  # autocast: into the lower precision and back
+            operand, result = self._spare(self.packed.U[number].shape[0]), self._spare(sum(widths))
+            self.code.append((copy, (block.operand,), operand))
+        self.code.append((torch.mm, (operand, weight), result))
         if block.fused == len(widths):
-            self.code.append((torch.add, (block.x_range, block.output), block.output))
-        elif block.fused:
-            fused = sum(widths[: block.fused])
-            self.values.append(self.like)
-            slot = len(self.values) - 1
+            self.code.append((torch.add, (block.x_range, result), block.output))
+            return
+        if result != block.output:
+            self.code.append((copy, (result,), block.output))
+        if block.fused:
+            slot = self._slot(self.like)
             found = [rows for place, rows in self.series if place == block.output]
             if found:
                 self.series.append((slot, [row.narrow(-1, 0, fused) for row in found[0]]))

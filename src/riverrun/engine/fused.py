@@ -8,7 +8,7 @@ Where the gradient is itself to be differentiated (create_graph), backward runs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from riverrun.engine import eager
 from riverrun.engine.adjoint import adjoint
 from riverrun.engine.backward import Gradients, backward
 from riverrun.engine.forward import Course, forward
-from riverrun.engine.lower import Packed, Plan, lower, measure, pack
+from riverrun.engine.lower import Packed, Plan, lower, measure, pack, pack_rows, rows_of_U, rows_of_W
 from riverrun.engine.program import Program
 from riverrun.engine.scanned import Override, Scanned
 
@@ -36,6 +36,7 @@ class _Job:
     reverse: bool
     course: Course
     learning: bool
+    product: torch.dtype | None  # of the matrix products, where it is not that of the states
     records: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -50,8 +51,13 @@ def run(
     masks: Mapping[str, Tensor] | None = None,
     record: Sequence[str] = (),
     reverse: bool = False,
+    product: torch.dtype | None = None,
 ) -> Scanned:
-    """The recurrence over all steps, T > 0; arguments and result are those of `scan.scan`."""
+    """The recurrence over all steps, T > 0; arguments and result are those of `scan.scan`.
+
+    With `product`, as under autocast, matrix products are computed in that dtype, and everything else, the states and
+    what is saved, in the dtype of the input.
+    """
     tensors = (input, *initial, *weights.values(), *(o.value for o in overrides))
     job = _Job(
         program=program,
@@ -63,6 +69,7 @@ def run(
         reverse=reverse,
         course=_course(program, input.shape[0], lengths, overrides, reverse),
         learning=torch.is_grad_enabled() and any(t.requires_grad for t in tensors),
+        product=product,
     )
     found = _Fused.apply(job, *tensors)  # type: ignore[no-untyped-call]
     return Scanned(found[0], tuple(found[1:]), job.records)
@@ -77,11 +84,15 @@ class _Fused(torch.autograd.Function):
         saved = adjoint(program).saved if job.learning else ()
         keep = frozenset((*saved, *recorded))
         plan = lower(program, keep)
-        packed = pack(plan, weights, measure(program, weights, input.shape[-1], initial), initial[0])
+        sizes = measure(program, weights, input.shape[-1], initial)
+        dtype = job.product or input.dtype
+        packed = _cast(pack(plan, weights, sizes, initial[0]), dtype)
         if course.valid is not None:
             input = torch.where(course.valid, input, input.new_zeros(()))
-        masks = _clean(job.masks, course)
-        ran = forward(plan, packed, eager.project(packed, input), initial, values_of, masks, course, sorted(keep))
+        x = eager.project(packed, input.to(dtype))
+        if x is not None and sum(block.fused for block in plan.blocks) < len(plan.x_order):
+            x = x.to(input.dtype)  # an x that meets no product's columns enters elementwise
+        ran = forward(plan, packed, x, initial, values_of, _clean(job.masks, course), course, sorted(keep), dtype)
         outputs = ran.states[0]
         if course.valid is not None:
             outputs = outputs.masked_fill(~course.valid, 0)
@@ -95,9 +106,8 @@ class _Fused(torch.autograd.Function):
                 value = value.clone()
             job.records[name] = value.detach()
         if job.learning:
-            ctx.job, ctx.plan, ctx.sizes = job, plan, packed.sizes
-            kept = [ran.kept[node] for node in saved]
-            ctx.save_for_backward(*tensors, *kept, *packed.U, *([packed.W] if packed.W is not None else []))
+            ctx.job, ctx.plan, ctx.sizes = job, plan, sizes
+            ctx.save_for_backward(*tensors, *(ran.kept[node] for node in saved))
         ctx.set_materialize_grads(False)
         return (outputs, *(state[last].clone() for state in ran.states))
 
@@ -125,71 +135,72 @@ def _gradients(
     input, initial, weights, values_of = _apart(job, tensors)
     course, program = job.course, job.program
     saved = adjoint(program).saved
-    kept = dict(zip(saved, extra, strict=False))
-    blocks = len(plan.blocks)
-    U = extra[len(saved) : len(saved) + blocks]
-    W = extra[len(saved) + blocks] if len(extra) > len(saved) + blocks else None
-    like = initial[0]
-    rows = pack(plan, weights, sizes, like).rows if plan.program.b_keys or plan.program.p_keys else {}
-    packed = Packed(W=W, b=None, U=U, rows=rows, sizes=sizes)
+    kept = dict(zip(saved, extra, strict=True))
+    dtype = job.product or input.dtype
+    U = [u.to(dtype) for u in rows_of_U(plan, weights)]
+    rows = pack_rows(plan, weights, sizes, initial[0])
     outside = arriving[0]
     if course.valid is not None:
         input = torch.where(course.valid, input, input.new_zeros(()))
         outside = None if outside is None else outside.masked_fill(~course.valid, 0)
     masks = _clean(job.masks, course)
-    found = backward(plan, packed, kept, masks, course, initial, values_of, outside, arriving[1:])
-    by_name, to_input = _after_the_loop(plan, packed, kept, found, input, needed[0])
+    found = backward(plan, sizes, U, rows, kept, masks, course, initial, values_of, outside, arriving[1:])
+    W = rows_of_W(plan, weights) if needed[0] else None
+    by_name, to_input = _after_the_loop(plan, sizes, W, kept, found, input, dtype)
     of_weights = [by_name[name].view_as(weight) for name, weight in weights.items()]
     everything = [to_input, *found.initial, *of_weights, *found.values_of]
     return [g if want else None for g, want in zip(everything, needed, strict=True)]
 
 
 def _after_the_loop(
-    plan: Plan, packed: Packed, kept: Mapping[int, Tensor], found: Gradients, input: Tensor, to_input: bool
-) -> tuple[dict[str, Tensor], Tensor | None]:
-    """The gradient of every parameter, and of the input where it is wanted."""
+    plan: Plan,
+    sizes: Mapping[str, int],
+    W: Tensor | None,
+    kept: Mapping[int, Tensor],
+    found: Gradients,
+    input: Tensor,
+    dtype: torch.dtype,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The gradient of every parameter, and, where W [sum n, I] is given, of the input."""
     shapes = plan.program.weights
     by_name: dict[str, Tensor] = {}
 
     def put(name: str, gradient: Tensor) -> None:
         by_name[name] = by_name[name] + gradient if name in by_name else gradient
 
-    flat = input.flatten(0, 1)  # [T B, I]
-    x_parts: list[tuple[list[str], Tensor]] = []
+    flat = input.flatten(0, 1).to(dtype)  # [T B, I]
+    x_parts: list[tuple[list[str], Tensor, Tensor]] = []  # keys, their gradients, and these in the products' dtype
     place = 0
     for block, arrived in zip(plan.blocks, found.products, strict=True):
-        widths = [packed.sizes[shapes[f"U.{key}"][0]] for key in block.keys]
+        widths = [sizes[shapes[f"U.{key}"][0]] for key in block.keys]
         operand = kept[block.operand]
-        dU = arrived.flatten(0, 1).t() @ operand.flatten(0, 1)  # [sum n, m]
+        flat_g = arrived.flatten(0, 1).to(dtype)  # [T B, sum n]
+        dU = (flat_g.t() @ operand.flatten(0, 1).to(dtype)).to(input.dtype)  # [sum n, m]
         for key, part in zip(block.keys, torch.split(dU, widths, 0), strict=True):
             put(f"U.{key}", part)
         if block.fused:
-            fused = arrived if block.fused == len(widths) else arrived.narrow(-1, 0, sum(widths[: block.fused]))
-            x_parts.append((list(plan.x_order[place : place + block.fused]), fused.flatten(0, 1)))
+            x_parts.append((list(plan.x_order[place : place + block.fused]), arrived, flat_g))
         place += block.fused
     for key, alone in zip(plan.x_order, found.x, strict=True):
         if alone is not None:
-            x_parts.append(([key], alone.flatten(0, 1)))
-    d_input: Tensor | None = None
+            x_parts.append(([key], alone, alone.flatten(0, 1).to(dtype)))
+    to_input = torch.zeros_like(input)
     place = 0
-    for keys, gradient in x_parts:
-        widths = [packed.sizes[shapes[f"W.{key}"][0]] for key in keys]
-        dW = gradient.t() @ flat
-        db = gradient.sum(0)
+    for keys, exact, gradient in x_parts:
+        widths = [sizes[shapes[f"W.{key}"][0]] for key in keys]
+        gradient = gradient.narrow(-1, 0, sum(widths))
+        dW = (gradient.t() @ flat).to(input.dtype)
+        db = exact.flatten(0, 1).narrow(-1, 0, sum(widths)).sum(0)
         for key, w, b in zip(keys, torch.split(dW, widths, 0), torch.split(db, widths, 0), strict=True):
             put(f"W.{key}", w)
             if key in plan.program.x_biases:
                 put(f"b.{key}", b)
-        if to_input:
-            assert packed.W is not None
-            W = packed.W.narrow(0, place, sum(widths))
-            d_input = gradient @ W if d_input is None else torch.addmm(d_input, gradient, W)
+        if W is not None:
+            to_input += (gradient @ W.narrow(0, place, sum(widths)).to(dtype)).view_as(input)
         place += sum(widths)
     for name, gradient in found.rows.items():
         put(name, gradient.sum((0, 1)))
-    if to_input:
-        d_input = torch.zeros_like(input) if d_input is None else d_input.view_as(input)
-    return by_name, d_input
+    return by_name, to_input
 
 
 def _again(
@@ -217,6 +228,17 @@ def _apart(
     weights = states + len(job.names)
     named = dict(zip(job.names, tensors[states:weights], strict=True))
     return tensors[0], tensors[1:states], named, tensors[weights:]
+
+
+def _cast(packed: Packed, dtype: torch.dtype) -> Packed:
+    """With everything that a product reads in this dtype."""
+    W, b = packed.W, packed.b
+    return replace(
+        packed,
+        W=None if W is None else W.to(dtype),
+        b=None if b is None else b.to(dtype),
+        U=tuple(u.to(dtype) for u in packed.U),
+    )
 
 
 def _clean(masks: Mapping[str, Tensor], course: Course) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """torch's kernels, made differentiable twice.
 
-oneDNN's LSTM and cuDNN's recurrences have a first derivative only. So the kernel runs with its own small graph inside
-one autograd.Function; where the gradient is itself to be differentiated, backward runs the autograd loop instead.
+cuDNN's recurrences have a first derivative only (oneDNN's LSTM on the CPU has both). So there the kernel runs with its
+own small graph inside one autograd.Function; where the gradient is itself to be differentiated, backward runs the
+autograd loop instead.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ def run(
     reverse: bool,
 ) -> Scanned:
     """What `kernels.run` computes; `record` may name the first state, which is the output."""
-    once = match.kernel == "lstm" or input.device.type != "cpu"  # differentiable only once
     given = (input, *initial, *weights.values(), *(o.value for o in overrides))
 
     def loop(tensors: Sequence[Tensor], plain: bool) -> Scanned:
@@ -44,11 +44,16 @@ def run(
             )
         return kernels.run(match, named, tensors[0], tensors[1:states], lengths=lengths, overrides=new, reverse=reverse)
 
-    if once and torch.is_grad_enabled() and any(t.requires_grad for t in given):
+    if only_once(input.device.type) and torch.is_grad_enabled() and any(t.requires_grad for t in given):
         outputs, *states = _Once.apply(loop, *given)  # type: ignore[no-untyped-call]
     else:
         outputs, states, _ = loop(given, plain=False)
     return Scanned(outputs, tuple(states), {name: outputs.detach().clone() for name in record})
+
+
+def only_once(device: str) -> bool:
+    """Whether torch's kernels on this device have a first derivative only."""
+    return device != "cpu"
 
 
 class _Once(torch.autograd.Function):

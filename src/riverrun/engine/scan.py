@@ -51,7 +51,8 @@ def scan(
         path: force one of `choose.PATHS`; by default the best is chosen.
 
     Returns `Scanned`: outputs [T, B, n], final states [B, n] each, records [T, B, n] each. With T = 0 or a length of 0
-    the final states are the initial ones. Under autocast everything is computed in the dtype of the weights.
+    the final states are the initial ones. Under autocast states keep the dtype of the weights; the fused path
+    computes its products in autocast's dtype, and torch's kernels do as torch has it.
 
     Raises:
         UsageError: a shape, a name or a path that does not fit; the message names the argument.
@@ -73,6 +74,7 @@ def scan(
         cuts=0 if transformed else _cuts(overrides),
         masked=bool(masks),
         learned_masks=torch.is_grad_enabled() and any(m.requires_grad for m in masks.values()),
+        learning=torch.is_grad_enabled() and any(t.requires_grad for t in tensors),
         transformed=transformed,
         path=path,
     )
@@ -84,7 +86,9 @@ def scan(
             lengths=lengths, overrides=overrides, record=record, reverse=reverse,
         )  # fmt: skip
     outside: AbstractContextManager[object] = nullcontext()
+    product = None
     if autocast:
+        product = torch.get_autocast_dtype(input.device.type)
         outside = torch.autocast(input.device.type, enabled=False)
         dtype = next((w.dtype for w in weights.values()), torch.float32)
         input, initial = input.to(dtype), [state.to(dtype) for state in initial]
@@ -106,7 +110,7 @@ def scan(
             )  # fmt: skip
         return fused.run(
             program, weights, input, initial,
-            lengths=lengths, overrides=overrides, masks=masks, record=record, reverse=reverse,
+            lengths=lengths, overrides=overrides, masks=masks, record=record, reverse=reverse, product=product,
         )  # fmt: skip
 
 
