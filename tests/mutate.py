@@ -183,15 +183,15 @@ PLANTS: dict[str, Plant] = {
     "no-dropout": Plant(
         "dropout between layers is ignored in training",
         STACK,
-        "functional.dropout(out, self.dropouts.between, training)",
-        "functional.dropout(out, self.dropouts.between, False)",
+        "dropout(out, self.dropouts.between, training)",
+        "dropout(out, self.dropouts.between, False)",
         ("layers/test_dropouts.py",),
     ),
     "dropout-in-evaluation": Plant(
         "dropout between layers is active in evaluation",
         STACK,
-        "functional.dropout(out, self.dropouts.between, training)",
-        "functional.dropout(out, self.dropouts.between, True)",
+        "dropout(out, self.dropouts.between, training)",
+        "dropout(out, self.dropouts.between, True)",
         ("layers/test_dropouts.py",),
     ),
     "no-weight-dropout": Plant(

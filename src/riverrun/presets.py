@@ -26,7 +26,7 @@ PRESETS = (
         name="default",
         task="lm",
         summary="two LSTM layers of 512 over characters, annealed over a quarter of an hour",
-        values={"training": {"minutes": 15.0}},
+        values={"model": {"embedding": 128}, "training": {"minutes": 15.0, "lanes": 32}},
         expected="tinyshakespeare, 15 minutes on two idle cores: aims at 1.48 nats per character",
     ),
     Preset(

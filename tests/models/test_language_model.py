@@ -10,6 +10,7 @@ from torch import nn
 
 from riverrun.cells import Cell, names, tanh
 from riverrun.data.batch import Batch
+from riverrun.layers.masks import dropout
 from riverrun.models.files import build
 from riverrun.models.fixed_window import FixedWindow
 from riverrun.models.language_model import LanguageModel
@@ -100,7 +101,7 @@ def test_the_first_prediction_is_close_to_uniform():
     ids = torch.randint(0, 50, (40, 4))
     nats = ours.loss(Batch(ids[:-1], ids[1:], None, 156, 0), None).nats / 156
     assert abs(float(nats) - float(torch.tensor(50.0).log())) < 0.05
-    assert abs(float(ours.embedding.weight.detach().std()) - 0.1) < 0.01
+    assert abs(float(ours.embedding.weight.detach().std()) - 1) < 0.1
     assert not ours.output.bias.detach().any()
 
 
@@ -191,7 +192,7 @@ def test_the_output_is_dropped_before_it_is_read_and_the_regulariser_sees_it_so(
     loss = ours.loss(b, None)
     torch.manual_seed(4)
     output, _ = ours._read(b.inputs, None, None)
-    dropped = nn.functional.dropout(output, 0.5)
+    dropped = dropout(output, 0.5, True)
     logits = dropped @ ours.output.weight.T + ours.output.bias
     torch.testing.assert_close(
         loss.nats, nn.functional.cross_entropy(logits.flatten(0, 1), b.targets.flatten(), reduction="sum").detach()

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from riverrun.engine.program import Program
 from riverrun.layers.options import Dropouts
 
+LEVELS = 1 << 16  # a chance on the CPU is a multiple of 1 / LEVELS
+
 
 def inverted(shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
-    """[*shape]: 0 with probability p, else 1 / (1 - p), in the dtype and on the device of `like`."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(1 - p).div_(1 - p)
+    """[*shape]: 0 with probability p, else 1 / (1 - p), in the dtype and on the device of `like`.
+
+    On the CPU p is rounded to a multiple of 2^-16, and four entries share one 64-bit draw: `bernoulli_` draws one by
+    one on one thread and took a sixth of a character model's training step (100 x 32 x 512 entries: 13 ms, this 2 ms).
+    """
+    if like.device.type != "cpu":
+        return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(1 - p).div_(1 - p)
+    dropped = round(p * LEVELS)
+    if dropped == LEVELS:
+        return torch.zeros(shape, dtype=like.dtype)
+    count = math.prod(shape)
+    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(1 << 63), (1 << 63) - 1)
+    kept = draws.view(torch.int16)[:count] >= dropped - LEVELS // 2
+    return kept.to(like.dtype).mul_(LEVELS / (LEVELS - dropped)).view(shape)
+
+
+def dropout(v: Tensor, p: float, training: bool) -> Tensor:
+    """torch's dropout, drawn as `inverted` says."""
+    return v * inverted(tuple(v.shape), p, v) if training and p else v
 
 
 def loop_masks(
@@ -44,6 +63,6 @@ def loop_masks(
 def drop_connections(weights: Mapping[str, Tensor], p: float, spared: str) -> dict[str, Tensor]:
     """DropConnect: every U.k but `spared` with its entries dropped, one mask for the whole call."""
     return {
-        name: functional.dropout(weight, p) if name.startswith("U.") and name != spared else weight
+        name: dropout(weight, p, True) if name.startswith("U.") and name != spared else weight
         for name, weight in weights.items()
     }

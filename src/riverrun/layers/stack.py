@@ -23,7 +23,7 @@ from riverrun.engine.program import Program
 from riverrun.engine.scan import scan
 from riverrun.engine.scanned import Override
 from riverrun.errors import UsageError, nearest
-from riverrun.layers.masks import drop_connections, inverted, loop_masks
+from riverrun.layers.masks import drop_connections, dropout, inverted, loop_masks
 from riverrun.layers.options import Depth, Dropouts
 from riverrun.layers.projection import WEIGHT, WIDTH, feeds_back
 from riverrun.layers.rewritten import rewritten
@@ -276,7 +276,7 @@ class Stack:
             if self.skip == "residual" and out.shape[-1] == into.shape[-1]:
                 out = out + below[-1]
             if self.dropouts.between and layer + 1 < self.num_layers:
-                out = functional.dropout(out, self.dropouts.between, training)
+                out = dropout(out, self.dropouts.between, training)
             below.append(out)
         out = feedforward(weights, "output", self.depth.output, below[-1])
         if valid is not None and self.depth.output > 1:

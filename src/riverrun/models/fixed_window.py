@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from riverrun.data.batch import Batch
+from riverrun.layers.masks import dropout
 from riverrun.models.loss import activity, cross_entropy, temporal_activity
 from riverrun.models.options import LanguageModelOptions
 from riverrun.models.protocol import Loss
@@ -102,11 +103,11 @@ class FixedWindow(nn.Module):
             return one_hot.to(self.hidden.weight.dtype)
         weight, drop = self.embedding.weight, self.options.embedding_dropout
         if self.training and drop:
-            weight = weight * functional.dropout(weight.new_ones(self.vocabulary, 1), drop)
+            weight = weight * dropout(weight.new_ones(self.vocabulary, 1), drop, True)
         return functional.embedding(tokens, functional.pad(weight, (0, 0, 0, 1)))
 
     def _drop(self, output: Tensor) -> Tensor:
-        return functional.dropout(output, self.options.dropout, self.training)
+        return dropout(output, self.options.dropout, self.training)
 
     def _logits(self, output: Tensor) -> Tensor:
         """[T, B, H] -> [T, B, V]."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from riverrun.cells.cell import Cell
 from riverrun.data.batch import Batch
+from riverrun.layers.masks import dropout
 from riverrun.layers.options import Depth, Dropouts, Initialisation
 from riverrun.layers.recurrent import Recurrent
 from riverrun.models.loss import activity, cross_entropy, temporal_activity
@@ -21,7 +22,8 @@ from riverrun.models.protocol import Loss
 
 State = Any  # what `Recurrent` passes on: for each layer a tuple of [B, n]
 
-EMBEDDING_STD = 0.1  # of a token's vector: large enough that tokens differ from the first step on
+# Of a token's vector. At 0.1 the same network had learnt less after 120 updates than at 1 after 60 (tinyshakespeare).
+EMBEDDING_STD = 1.0
 
 
 class LanguageModel(nn.Module):
@@ -30,7 +32,7 @@ class LanguageModel(nn.Module):
     options: the [model] section. vocabulary: V, how many tokens there are. cell: a class of one's own, in place of the
     one that `options.cell` names.
 
-    The embedding starts at N(0, 0.1^2) (tied weights at N(0, 1 / width): they are the output layer too), the output
+    The embedding starts at N(0, 1) (tied weights at N(0, 1 / width): they are the output layer too), the output
     layer at Glorot's with a zero bias, so that the first prediction is close to uniform.
 
     >>> model = LanguageModel(LanguageModelOptions(hidden=8, layers=1, dropout=0.0), vocabulary=5)
@@ -115,11 +117,11 @@ class LanguageModel(nn.Module):
             return functional.one_hot(inputs, self.vocabulary).to(next(self.recurrent.parameters()).dtype)
         weight, drop = self.embedding.weight, self.options.embedding_dropout
         if self.training and drop:  # whole tokens, everywhere in the window (Gal & Ghahramani 2016; Merity et al. 2018)
-            weight = weight * functional.dropout(weight.new_ones(self.vocabulary, 1), drop)
+            weight = weight * dropout(weight.new_ones(self.vocabulary, 1), drop, True)
         return functional.embedding(inputs, weight)
 
     def _drop(self, output: Tensor) -> Tensor:
-        return functional.dropout(output, self.options.dropout, self.training)
+        return dropout(output, self.options.dropout, self.training)
 
     def _logits(self, output: Tensor) -> Tensor:
         """[T, B, n] -> [T, B, V]."""
