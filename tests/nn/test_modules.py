@@ -7,6 +7,7 @@ import pytest
 import torch
 from layers import plain
 from tolerances import TOLERANCE
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 from riverrun.errors import UsageError
@@ -246,6 +247,16 @@ def test_jvp_is_there_and_right(name, dtype):
     theirs = theirs.double()
     difference = (theirs(wide + step * wide_v)[0] - theirs(wide - step * wide_v)[0]) / (2 * step)
     torch.testing.assert_close(tangent.double(), difference, rtol=1e-4, atol=1e-5)
+
+
+@each
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_forward_mode_without_a_transform_is_right_too(name):
+    ours, _ = (m.float() for m in both(name, 3, 4))
+    x, v = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(ours(forward_ad.make_dual(x, v))[0]).tangent
+    torch.testing.assert_close(tangent, torch.func.jvp(lambda x: ours(x)[0], (x,), (v,))[1])
 
 
 @each
