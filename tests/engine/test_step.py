@@ -25,12 +25,13 @@ def test_a_stream_gives_the_bits_of_the_eager_scan_step_by_step(name, batch, dty
 
 def test_a_stream_keeps_the_weights_of_its_creation():
     c = case("gru")
-    stream = Stream(c.program, c.weights)
+    stream, unused = Stream(c.program, c.weights), Stream(c.program, c.weights)
     before = stream.step(c.input[0], c.initial)
     with torch.no_grad():
         for weight in c.weights.values():
             weight.zero_()
     assert torch.equal(stream.step(c.input[0], c.initial)[0], before[0])
+    assert torch.equal(unused.step(c.input[0], c.initial)[0], before[0])
     untouched = Stream(c.program, c.weights)
     assert not torch.equal(untouched.step(c.input[0], c.initial)[0], before[0])
 
