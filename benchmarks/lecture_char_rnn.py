@@ -1,10 +1,10 @@
-"""The lecture's character RNN, written anew in NumPy from its equations: the peer that min-char-rnn's setting is measured against.
+"""The lecture's character RNN, written anew in NumPy from its equations: the peer of min-char-rnn's setting.
 
     h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h),  y_t = W_hy h_t + b_y,  loss = sum_t -log softmax(y_t)[target_t]
 
 One stream, 25 steps of truncated back-propagation with the state carried on, gradients clipped to [-5, 5], Adagrad 0.1
-(lecture 003, appendix; Karpathy's 112-line program is its model). As there: x_t is a one-hot vector and every product is
-written out as a product, so its speed is that of the lecture's program.
+(lecture 003, appendix; Karpathy's 112-line program is its model). As there: x_t is a one-hot vector and every product
+is written out as a product, so its speed is that of the lecture's program.
 """
 
 from __future__ import annotations
@@ -74,11 +74,8 @@ def loss_and_gradients(w: Weights, inputs: Array, targets: Array, h: Array) -> t
     return loss, gradients, hs[-1]
 
 
-def train(w: Weights, ids: Array, *, windows: int, length: int = 25, rate: float = 0.1, epsilon: float = 1e-8) -> list[float]:
-    """Train in place over `windows` windows of `length` characters; returns the loss per character of each window.
-
-    epsilon stands inside the root, as in the lecture; 0 makes it the Adagrad of Duchi et al. without a floor.
-    """
+def train(w: Weights, ids: Array, *, windows: int, length: int = 25, rate: float = 0.1) -> list[float]:
+    """Train in place over `windows` windows of `length` characters; returns the loss per character of each window."""
     memory = [np.zeros_like(v) for v in w.all()]
     losses, position = [], 0
     h = np.zeros((len(w.b_h), 1))
@@ -89,7 +86,7 @@ def train(w: Weights, ids: Array, *, windows: int, length: int = 25, rate: float
         loss, gradients, h = loss_and_gradients(w, inputs, targets, h)
         for v, g, m in zip(w.all(), gradients, memory, strict=True):
             m += g * g
-            v -= rate * g / np.sqrt(np.where(m > 0, m + epsilon, 1))
+            v -= rate * g / np.sqrt(m + 1e-8)
         losses.append(loss / length)
         position += length
     return losses

@@ -1,8 +1,8 @@
 """The plain torch script that a user would write without riverrun: the peer of the default character model.
 
-2 x 512 nn.LSTM, dropout 0.3, AdamW 0.003 annealed by elapsed time (cosine), 64 lanes of 100 steps with the state carried on,
-gradients clipped to norm 1, float32. Trains on the first 90 % of a text and reports nats per character on the last 10 %, read
-in one stream with the state carried.
+2 x 512 nn.LSTM, dropout 0.3, AdamW 0.003 annealed by elapsed time (cosine), 64 lanes of 100 steps with the state
+carried on, gradients clipped to norm 1, float32. Trains on the first 90 % of a text and reports nats per character on
+the last 10 %, read in one stream with the state carried.
 
     python benchmarks/plain_torch.py TEXT[.gz] --minutes 15
 """
@@ -91,7 +91,9 @@ def main() -> None:
     model = PlainModel(len(letters))
     seen = train(model, ids[:cut], arguments.minutes)
     speed = seen / (60 * arguments.minutes)
-    print(json.dumps({"nats": evaluate(model, ids[cut:]), "characters_per_second": speed, "minutes": arguments.minutes}))
+    print(
+        json.dumps({"nats": evaluate(model, ids[cut:]), "characters_per_second": speed, "minutes": arguments.minutes})
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def oracle(name, w, draws, decay):
             w -= LR * m
         elif name == "adagrad":
             s += g * g
-            w -= LR * g / (math.sqrt(s) + 1e-10)
+            w -= LR * g / math.sqrt(s + 1e-8 / 625)
         elif name == "rmsprop":
             v = BETA2 * v + (1 - BETA2) * g * g
             w -= LR * g / (math.sqrt(v) + 1e-8)
