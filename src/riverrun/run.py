@@ -58,6 +58,11 @@ class RunFolder(NamedTuple):
         return self.path / "log.jsonl"
 
     @property
+    def tokens(self) -> Path:
+        """token-arrays/, beside the run, for the runs of one folder together: corpora too large for memory."""
+        return token_arrays(self.path)
+
+    @property
     def transcript(self) -> Path:
         """train.log: what the terminal showed."""
         return self.path / "train.log"
@@ -80,6 +85,11 @@ class RunFolder(NamedTuple):
             ) from None
         except ValueError as error:
             raise DataError(f"{path}: not JSON ({error}). Restore the file from a copy.") from None
+
+
+def token_arrays(run: Path) -> Path:
+    """Where the token arrays of a run lie that are mapped from disk; they are known before the run has its folder."""
+    return run.parent / "token-arrays"
 
 
 def create(wanted: Path) -> RunFolder:
@@ -110,8 +120,12 @@ def open_run(path: Path) -> RunFolder:
     return run
 
 
-def model_folder(path: Path) -> Path:
-    """The model folder of a run folder, or `path` itself where it is a model folder. Raises ModelError."""
+def model_folder(path: Path) -> Path | None:
+    """The model folder of a run folder, or `path` itself where it is a model folder.
+
+    None for a run that was killed before it had one: what it has learnt lies in its checkpoints. Raises ModelError
+    where `path` is neither.
+    """
     if not path.exists():
         raise ModelError(f"{path}: not found. Expected a run folder or a model folder.")
     if (path / "model").is_dir():
@@ -119,9 +133,7 @@ def model_folder(path: Path) -> Path:
     if (path / "config.json").is_file() or (path / "manifest.json").is_file():
         return path
     if (path / "checkpoints").is_dir():
-        raise ModelError(
-            f"{path}: training has not ended, so there is no model/ yet. Go on with `riverrun resume {path}`."
-        )
+        return None
     raise ModelError(f"{path}: neither a run folder nor a model folder: no model/ and no config.json in it.")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli.material import SMALL, TEXT, Done, Riverrun
+from cli.material import SMALL, TEXT, Done, Killed, Riverrun
 
 from riverrun.cli.main import main
 
@@ -43,6 +44,40 @@ def shell(tmp_path: Path) -> Riverrun:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return call
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Killed:
+    """The command line in a process of its own that is killed with signal 9 after that update."""
+    program = """
+import os, signal, sys
+from riverrun.training.update import Updater
+
+real, last = Updater.update, int(sys.argv.pop(1))
+
+def update(self, *args, step, **kwargs):
+    made = real(self, *args, step=step, **kwargs)
+    if step == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made
+
+Updater.update = update
+from riverrun.cli.main import main
+sys.exit(main())
+"""
+
+    def call(step: int, *arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(step), *arguments],
+            capture_output=True,
+            cwd=tmp_path,
+            timeout=200,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
     return call
 

@@ -18,3 +18,4 @@ class Done(NamedTuple):
 
 
 Riverrun = Callable[..., Done]
+Killed = Callable[..., None]

@@ -82,6 +82,25 @@ def test_another_text_or_option_is_stored_beside(corpus_files: list[Path], tmp_p
     assert found.ids[:7].tolist() == list(b"changed")
 
 
+def test_processes_that_store_the_same_at_once_do_not_disturb_each_other(
+    corpus_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another process (a rank of the same run) stores the array between our look for it and our own rename.
+    cache = tmp_path / "cache"
+    rename = os.replace
+
+    def late(old: Path, new: Path) -> None:
+        if Path(new).parent == cache:
+            monkeypatch.undo()
+            stored(corpus_files, cache)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", late)
+    found, homes = stored(corpus_files, cache)
+    assert len(homes) == 1
+    assert found.ids.tobytes() == b"".join(path.read_bytes() for path in corpus_files)
+
+
 @pytest.mark.parametrize("name", ["ids.bin", "starts.bin", "tokens.json"])
 def test_a_stored_array_with_a_flipped_bit_is_made_anew(name: str, corpus_files: list[Path], tmp_path: Path) -> None:
     plain, [home] = stored(corpus_files, tmp_path / "cache")

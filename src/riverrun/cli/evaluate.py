@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from riverrun.pipeline import finish, opened
 
     voice = Voice(json=arguments.json)
-    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads)
+    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     if not arguments.data:
         prepared = opened.data_of(model)
         with_baselines = arguments.baselines is not False

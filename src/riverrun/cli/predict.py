@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     voice = Voice(json=arguments.json)
     text = read_text(arguments.input, force_text=arguments.text, encoding=arguments.encoding)
-    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads)
+    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     facts = scoring.score_text(model.model, model.tokenizer, text, top=top)
     voice.result(facts)
     if arguments.json:

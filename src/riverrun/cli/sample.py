@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     voice = Voice(json=arguments.json, quiet=True)
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads)
+    model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     prompt = read_text("-") if arguments.prompt == "-" else (arguments.prompt or "")
     stream = count == 1 and not arguments.json and target is None
     if stream:

@@ -52,27 +52,33 @@ def tokenise(
     folder: Path | None = None,
     progress: Progress | None = None,
     *,
-    in_memory: int = IN_MEMORY,
+    in_memory: int | None = None,
 ) -> Tokens:
     """All of `corpus` as Tokens; rows with a `split` column in the order train, valid, test.
 
-    folder: where an array of more than `in_memory` bytes goes (None: it stays in memory, whatever its size); it is
-    written whole or not at all, and mapped again when the same is asked for. progress(bytes read, bytes in all).
+    folder: where an array of more than `in_memory` bytes (None: `IN_MEMORY`) goes; without one it stays in memory,
+    whatever its size. It is written whole or not at all, and mapped again when the same is asked for; processes that
+    write the same at once do not disturb each other. progress(bytes read, bytes in all).
     Raises DataError for a corpus that cannot be read or has no text, or where the folder cannot be written.
     """
+    in_memory = IN_MEMORY if in_memory is None else in_memory
     if folder is None:
         return _gather(corpus, tokenizer, None, progress, in_memory)
     home = folder / f"tokens-{_key(corpus, tokenizer)[:16]}"
     stored = _load(home)
     if stored is not None:
         return stored
+    shutil.rmtree(home, ignore_errors=True)  # one that does not load
     temp = folder / f"{TEMP}{home.name}-{os.getpid()}"
     try:
         tokens = _gather(corpus, tokenizer, temp, progress, in_memory)
         if not temp.exists():
             return tokens
-        shutil.rmtree(home, ignore_errors=True)  # one that does not load
-        os.replace(temp, home)
+        try:
+            os.replace(temp, home)
+        except OSError:
+            if not home.exists():  # else another process wrote the same meanwhile
+                raise
     except OSError as error:
         raise DataError(
             f"{folder}: the token array cannot be written ({error.strerror or error}). Make room for it, or read less."

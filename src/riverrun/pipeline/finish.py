@@ -107,7 +107,8 @@ def conclude(
     say("")
     say(sentence)
     page = report.build(run.path)
-    say(f"model      {run.model}")
+    if run.model.is_dir():  # not where a run is measured that was killed
+        say(f"model      {run.model}")
     say(f"report     {page}")
     return {"metrics": metrics, "sample": text, "novelty": facts, "novelty_note": sentence, "report": str(page)}
 

@@ -52,7 +52,8 @@ def prepare(
 ) -> Prepared:
     """Make the vocabulary (or take `tokenizer`), tokenise and split.
 
-    select: whether something will be selected on a validation part. cache: where arrays larger than memory go.
+    select: whether something will be selected on a validation part. cache: the folder where arrays too large for memory
+    go (None: nowhere, they stay in it). progress(bytes read, bytes in all): of every time that a file is gone through.
     Raises DataError and UsageError as the readers, the tokenizer and the split do; nothing is written before the data
     has been read to its end once.
     """
@@ -61,24 +62,24 @@ def prepare(
     corpora = [part for part in (corpus, valid, test) if part is not None]
     if tokenizer is None:
         with named(corpus):
-            tokenizer = Tokenizer.train(_texts(corpora), options.tokens, options.vocabulary, options.min_count)
+            tokenizer = Tokenizer.train(
+                _texts(corpora, progress), options.tokens, options.vocabulary, options.min_count
+            )
 
-    def tokens(part: Corpus | None, name: str) -> Tokens | None:
-        if part is None:
-            return None
-        return tokenise(part, tokenizer, cache / name if cache else None, progress)
+    def tokens(part: Corpus | None) -> Tokens | None:
+        return None if part is None else tokenise(part, tokenizer, cache, progress)
 
-    whole = tokens(corpus, "train")
+    whole = tokens(corpus)
     assert whole is not None
     with named(corpus):
-        splits = split(whole, options, select, valid=tokens(valid, "valid"), test=tokens(test, "test"))
+        splits = split(whole, options, select, valid=tokens(valid), test=tokens(test))
     files = [file for part in corpora for file in part.files]
     return Prepared(files, tokenizer, splits)
 
 
-def _texts(corpora: Sequence[Corpus]) -> Iterator[str | bytes]:
+def _texts(corpora: Sequence[Corpus], progress: Callable[[int, int], None] | None = None) -> Iterator[str | bytes]:
     for corpus in corpora:
-        for piece in corpus.pieces():
+        for piece in corpus.pieces(progress):
             yield piece.text
 
 
@@ -94,7 +95,12 @@ def named(corpus: Corpus) -> Iterator[None]:
 
 
 def prepare_again(
-    record: Mapping[str, Any], files: Sequence[str], options: DataOptions, tokenizer: Tokenizer
+    record: Mapping[str, Any],
+    files: Sequence[str],
+    options: DataOptions,
+    tokenizer: Tokenizer,
+    *,
+    cache: Path | None = None,
 ) -> Prepared:
     """The parts of a run, from its data.json and the files that it read.
 
@@ -102,7 +108,8 @@ def prepare_again(
     """
     if "-" in files:
         raise DataError("the data came from standard input and is not kept.")
-    prepared = prepare(read(files, options), options, select="valid" in record["parts"], tokenizer=tokenizer)
+    corpus, select = read(files, options), "valid" in record["parts"]
+    prepared = prepare(corpus, options, select=select, tokenizer=tokenizer, cache=cache)
     before = {file["sha256"] for file in record["files"]}
     for file in prepared.files:
         if file.sha256 not in before:

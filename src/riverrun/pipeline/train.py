@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from riverrun import run as runs
@@ -106,7 +107,7 @@ def assemble(
     task, training = tasks.find(configuration.task), configuration.sections["training"]
     device = hardware.choose_device(training.device)
     ranks = distributed.connect(device)
-    precision = hardware.choose_precision(training.precision, device)
+    precision = hardware.choose_precision(training.precision, device, rows=training.lanes)
     if training.threads:
         torch.set_num_threads(training.threads)
     options = configuration.sections["data"]
@@ -132,11 +133,13 @@ def describe(assembled: Assembled, reason: str) -> list[str]:
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     counts = f"{len(parts.train.ids):,} train"
     counts += f", {len(parts.valid.ids):,} valid" if parts.valid is not None else ""
+    counts += f", {len(parts.test.ids):,} test"
+    if isinstance(parts.train.ids, np.memmap):
+        counts += f", mapped from {Path(str(parts.train.ids.filename)).parent}"
     lines = [
         f"task       {assembled.configuration.task}: {reason}",
         f"data       {shown}",
-        f"tokens     {prepared.tokenizer.unit}s, vocabulary {prepared.tokenizer.size:,}: {counts}, "
-        f"{len(parts.test.ids):,} test",
+        f"tokens     {prepared.tokenizer.unit}s, vocabulary {prepared.tokenizer.size:,}: {counts}",
         f"split      {parts.rule}",
         f"model      {model_words(assembled.configuration, assembled.cell)}, {assembled.parameters:,} parameters",
     ]
@@ -299,9 +302,10 @@ def train(
     """A new run. wanted: its folder (the next free name is taken), None for none.
 
     events: called once the run is set up, gives what is told of its events. Nothing is written before the data has been
-    read, split and dealt, and the model built.
+    read, split and dealt, and the model built; but for the tokens of a corpus too large for memory, beside the folder.
     """
-    assembled = assemble(configuration, corpus, cell=cell, progress=progress)
+    cache = runs.token_arrays(wanted) if wanted is not None else None
+    assembled = assemble(configuration, corpus, cell=cell, cache=cache, progress=progress)
     run = None
     if say is not None and distributed.ranks().rank == 0:
         for line in describe(assembled, reason):
@@ -333,7 +337,7 @@ def resume(
     checkpoint = checkpoints.load(run.path, warn=warn)
     tokenizer = Tokenizer.from_json(checkpoint.files["tokenizer.json"])
     corpus = gather(configuration)
-    assembled = assemble(configuration, corpus, tokenizer=tokenizer, cell=cell, progress=progress)
+    assembled = assemble(configuration, corpus, tokenizer=tokenizer, cell=cell, cache=run.tokens, progress=progress)
     recorded = {file["sha256"] for file in run.read_json("data.json")["files"]}
     for file in assembled.prepared.files:
         if file.sha256 not in recorded:

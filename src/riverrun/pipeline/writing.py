@@ -14,6 +14,7 @@ from riverrun.decoding.protocol import StepModel
 from riverrun.decoding.sampling import Sampling, generate
 
 MOST_COMPARED = 50_000_000  # training tokens; beyond, comparing takes longer than a user waits for a sample
+TOO_LONG = f"not compared with the training text, which has more than {MOST_COMPARED:,} tokens."
 
 
 def first_ids(tokenizer: Tokenizer) -> list[int]:
@@ -57,7 +58,7 @@ def novelty(
     Lengths are in characters. The record is that of `eval/novelty.json`, of the first text that copies most.
     """
     if len(training.ids) > MOST_COMPARED:
-        return None, f"not compared with the training text, which has more than {MOST_COMPARED:,} tokens."
+        return None, TOO_LONG
     if not any(texts):
         return None, "nothing was written, so nothing can be copied."
     known = tokenizer.decode(training.ids)

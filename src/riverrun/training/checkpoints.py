@@ -64,12 +64,13 @@ def save(run: Path, step: int, files: Mapping[str, bytes], *, best: bool = False
     return path
 
 
-def load(run: Path, which: str = "last", *, warn: Callable[[str], None]) -> Checkpoint:
+def load(run: Path, which: str = "last", *, warn: Callable[[str], None], clean: bool = True) -> Checkpoint:
     """The checkpoint that a pointer names; where it is damaged, the next older one, after a warning.
 
+    clean: remove what a killed process left half written; not where another process may be training in this run.
     Raises ModelError where there is none that can be read.
     """
-    if place(run).is_dir():
+    if clean and place(run).is_dir():
         sweep(place(run))
     there = steps(run)
     pointed = pointer(run, which)
