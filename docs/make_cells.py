@@ -1,12 +1,14 @@
-"""Writes docs/cells/NAME.md, a page for each cell, from the cell itself: `python docs/make_cells.py`.
+"""Writes docs/cells/NAME.md, a page for each cell, from the cell itself, and docs/operations.md, what a cell may use.
 
-What a page says is the class's docstring, its step as code, its equations as LaTeX printed from the trace, its
-parameters with their shapes, what can be recorded, and which kernel runs it. A test compares the pages with this.
+Run `python docs/make_cells.py`. What a cell's page says is the class's docstring, its step as code, its equations as
+LaTeX printed from the trace, its parameters with their shapes, what can be recorded, and which kernel runs it; the list
+of operations is that of the engine. A test compares the pages with this.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -14,10 +16,13 @@ from pathlib import Path
 from riverrun import cells
 from riverrun.cells.cell import Cell, Initialise, keys, program
 from riverrun.engine import kernels, parallel
+from riverrun.engine import program as engine_program
 from riverrun.engine.latex import latex
 from riverrun.engine.program import Program
+from riverrun.engine.symbols import WRITABLE
 
 FOLDER = Path(__file__).parent / "cells"
+OPERATIONS = Path(__file__).parent / "operations.md"
 WORDS = {
     "lstm": "torch's LSTM kernel (oneDNN, cuDNN)",
     "gru": "torch's GRU kernel (oneDNN, cuDNN)",
@@ -112,6 +117,88 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+OPERATORS = {
+    "add": ("a + b", "sum"),
+    "sub": ("a - b", "difference"),
+    "mul": ("a * b", "product, place by place"),
+    "div": ("a / b", "quotient"),
+    "neg": ("-a", "negative"),
+    "abs": ("abs(a)", "absolute value"),
+}
+ALSO = {"square": "a ** 2", "sqrt": "a ** 0.5"}
+LEAVES = """\
+| in a step | what it is | width |
+|---|---|---|
+| `x.k` | W.k x_t + b.k, computed for all steps at once, before the loop | H, or what it meets |
+| `h`, `c`, ... | a state before the step, by its name in `states` | H, or as `sizes` says |
+| `U.k @ v` | a matrix times a value: v U.k^T on a batch [B, n] | H, or what it meets |
+| `b.k` | a bias inside the loop; zero in a layer without biases | what it meets |
+| `p.k` | any other vector of parameters, such as a peephole | what it meets |
+| `2`, `0.5` | a number | any |"""
+REFUSED = """\
+| not | but |
+|---|---|
+| `v @ U.k`, `torch.matmul` | `U.k @ v` |
+| `if v > 0:`, a comparison | `relu`, `maximum`, `minimum`: every step does the same |
+| `v[0]`, `len(v)`, `for part in v` | a key for each part: `x.a`, `x.b` |
+| `v ** 3` | `v * v * v`; for v > 0 `exp(3 * log(v))` |
+| `numpy.tanh(v)`, `v.tanh()` | `tanh(v)` (torch's function of the same name is understood, too) |
+| a tensor from outside | `p.k`, a parameter |
+| the raw input x | `x.k`, a projection of it |"""
+
+OPERATIONS_PAGE = """\
+# What a step may compute
+
+A cell's `step` is traced: it is called once, with symbols, and becomes a list of operations. From that list come its
+gradient, its fast paths, its recorded values and its equations. The list is closed: what is not on this page is an
+error that names the line and what to write instead.
+
+## What there is to compute with
+
+{leaves}
+
+## Functions and operators
+
+Place by place, on values of one width; import the functions from `riverrun.cells`.
+
+{table}
+
+Where `maximum` or `minimum` meets a tie, each side gets half of the gradient; `relu` and `abs` have the slope 0 at 0.
+
+## What is refused, and what to write
+
+{refused}
+
+## As the engine has it
+
+The same list by the names of the operations, as `print(riverrun.cells.cell.program(MyCell))` shows them, with what only
+the options of a layer (rowwise, mask) and the program of a gradient add. From `engine/program.py`:
+
+```text
+{listed}
+```
+"""
+
+
+def operations() -> str:
+    """The page of what a step may compute."""
+    rows = []
+    for op in WRITABLE:
+        if op in OPERATORS:
+            written, meaning = OPERATORS[op]
+        else:
+            function = getattr(cells, op)
+            written = f"{op}({', '.join('ab'[: len(inspect.signature(function).parameters)])})"
+            meaning = re.sub(r"\bv\b", "a", (inspect.getdoc(function) or "").rstrip("."))
+        also = f", `{ALSO[op]}`" if op in ALSO else ""
+        rows.append(f"| `{written}`{also} | {meaning[0].lower()}{meaning[1:]} |")
+    listed = (inspect.getdoc(engine_program) or "").partition("\n\n")[2]  # without its title
+    missing = set(engine_program.OPERATIONS) - set(re.findall(r"\w+", listed))
+    assert not missing, f"engine/program.py does not list {missing} in its docstring"
+    table = "\n".join(["| in a step | what it is |", "|---|---|", *rows])
+    return OPERATIONS_PAGE.format(leaves=LEAVES, table=table, refused=REFUSED, listed=listed)
+
+
 def pages() -> dict[str, str]:
     """File name to text, of every page and of the list of them."""
     found = {f"{name}.md": page(name) for name in cells.names()}
@@ -130,6 +217,7 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    OPERATIONS.write_text(operations(), encoding="utf-8")
     return 0
 
 

@@ -17,7 +17,7 @@
     h, c, ...  the states, each [B, n], by the names in `states`
 
 It returns the new states in the order of `states`; the first is the cell's output. Every width is H unless
-`sizes` names another. The functions that a step may call are sigmoid, tanh, relu, exp, log, softplus, ... below.
+`sizes` names another. What a step may compute is a closed list: docs/operations.md.
 
 >>> from riverrun.cells import find
 >>> find("lstm").states
@@ -35,7 +35,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from riverrun.engine.program import Program
-from riverrun.engine.trace import exp, log, maximum, minimum, relu, sigmoid, softplus, tanh, trace
+from riverrun.engine.trace import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, square, tanh, trace
 from riverrun.errors import CellError
 
 __all__ = [
@@ -51,6 +51,8 @@ __all__ = [
     "relu",
     "sigmoid",
     "softplus",
+    "sqrt",
+    "square",
     "tanh",
 ]
 

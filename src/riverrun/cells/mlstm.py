@@ -8,7 +8,8 @@ class MLSTM(Cell):
     "Multiplicative LSTM for sequence modelling", section 3; the output as Radford et al. 2017 write it, o
     tanh(c)).
 
-    The surprise: the gates wait for m, so a step has two products, one after the other.
+    The surprise: the gates wait for m, so a step has two products, one after the other. W_m x has a bias here, as
+    every x.k has; the paper writes none, and it starts at 0.
     """
 
     gates, states = ("m", "i", "f", "g", "o"), ("h", "c")

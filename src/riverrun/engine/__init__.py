@@ -1,13 +1,16 @@
 """Recurrences: arrays in, arrays out; no nn.Module, and no knowledge of any particular cell.
 
-trace.py     a cell's step, run on symbols (symbols.py) -> Program
-program.py   the Program: a closed list of operations
+trace.py     a cell's step, run on symbols (symbols.py) -> Program (program.py): a closed list of operations
 rewrite.py   Program -> Program: dropouts, zoneout, layer norm, depth
-adjoint.py   Program -> the Program of its gradient
+adjoint.py   Program -> the Program of its gradient (written by builder.py)
+latex.py     Program -> its equations as LaTeX: `latex(riverrun.cells.cell.program(MyCell))`
 lower.py     Program -> the flat list of torch calls that runs it
 eager.py     runs a Program with torch, step after step: the definition of correct
-scan.py      scan(program, ...): one differentiable operation for every cell
-fused.py     the same loop without autograd inside: buffers forward, the adjoint backward
-choose.py    which path ran, and the sentence why
+fused.py     the same without autograd inside: buffers forward (forward.py), the adjoint backward (backward.py)
+kernels.py   torch's own kernels, for the Programs that equal them (unify.py); guarded.py differentiates cuDNN's twice
+parallel.py  all steps at once, where states enter linearly (prefixes.py)
+native.py    the slot of the C++ engine
+choose.py    which of these paths runs, and the sentence why
+scan.py      scan(program, ...): one differentiable operation for every cell (scanned.py: its records; timeline.py)
 step.py      one step at a time, for streams
 """
