@@ -45,7 +45,7 @@ def compared(program, new):
 def gru_by_hand(x, W, h, reads, candidate):
     r = torch.sigmoid(x @ W["W.r"].T + W["b.r"] + reads @ W["U.r"].T)
     z = torch.sigmoid(x @ W["W.z"].T + W["b.z"] + reads @ W["U.z"].T)
-    n = torch.tanh(x @ W["W.n"].T + W["b.n"] + (r * h) @ W["U.n"].T)
+    n = torch.tanh(x @ W["W.n"].T + W["b.n"] + (r * reads) @ W["U.n"].T)
     return (1 - z) * h + z * candidate * n
 
 
@@ -60,6 +60,26 @@ def test_state_dropout_multiplies_what_the_products_read_and_leaves_the_state_wh
     assert program.mask_keys == ("state.h",)
     assert len(program.groups) == 2
     compared(program, lambda x, W, h, m: gru_by_hand(x, W, h, h * m["state.h"], 1))
+
+
+def test_state_dropout_reaches_a_state_through_factors_and_functions_but_not_through_sums():
+    def step(x, U, h):
+        m = x.m * tanh(h)
+        return (h + U.a @ m) * sigmoid(U.b @ (x.s + h))
+
+    program = rewrite.state_dropout(trace(step, states=("h",)))
+    assert {"m", "h"} <= set(program.names)  # m can be recorded still, as the product reads it
+
+    def new(x, W, h, m):
+        masked = (x @ W["W.m"].T + W["b.m"]) * torch.tanh(h * m["state.h"])
+        return (h + masked @ W["U.a"].T) * torch.sigmoid((x @ W["W.s"].T + W["b.s"] + h) @ W["U.b"].T)
+
+    compared(program, new)
+    c = case(program)
+    masks = drawn_masks(program, 5)
+    found = scan(program, c.weights, c.input, c.initial, masks=masks, record=("m",))
+    first = (c.input[0] @ c.weights["W.m"].T + c.weights["b.m"]) * torch.tanh(c.initial[0] * masks["state.h"][0])
+    torch.testing.assert_close(found.records["m"][0], first.detach(), **VALUE)
 
 
 def test_zoneout_keeps_a_share_of_the_old_state():

@@ -45,7 +45,7 @@ def gru(w: Mapping[str, Tensor]) -> Step:
         a = {k: w[f"W.{k}"] @ x + w.get(f"b.{k}", torch.zeros(())) for k in "rzn"}
         r = torch.sigmoid(a["r"] + w["U.r"] @ drop(h))
         z = torch.sigmoid(a["z"] + w["U.z"] @ drop(h))
-        n = candidate(torch.tanh(a["n"] + w["U.n"] @ (r * h)))
+        n = candidate(torch.tanh(a["n"] + w["U.n"] @ (r * drop(h))))
         return ((1 - z) * h + z * n,)
 
     return step

@@ -87,10 +87,11 @@ def test_between_drops_the_outputs_of_all_layers_but_the_last_at_every_step():
     compare(layer, x, rows(plain.lstm(weights(layer, 1)), below * mask, 2))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "elman"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 def test_variational_keeps_one_mask_a_sequence_on_inputs_and_on_the_state_that_meets_u(cell):
     layer, current = made(cell, Dropouts(variational=P)), data()
-    x, step, states = current, {"lstm": plain.lstm, "elman": plain.elman}[cell], {"lstm": 2, "elman": 1}[cell]
+    x, step = current, {"lstm": plain.lstm, "gru": plain.gru, "elman": plain.elman}[cell]
+    states = 2 if cell == "lstm" else 1
     torch.manual_seed(9)
     for index in range(2):
         into, state = inverted(B, current.shape[-1]), inverted(B, H)

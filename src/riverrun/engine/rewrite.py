@@ -6,11 +6,11 @@ recorded, which then mean the rewritten values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from riverrun.engine.builder import Builder
-from riverrun.engine.program import Node, Program, pruned
+from riverrun.engine.program import UNARY, Node, Program, pruned
 from riverrun.errors import UsageError, nearest
 
 Change = Callable[[Builder, int, Node, int], int]
@@ -39,17 +39,26 @@ def recurrent_dropout(program: Program, candidate: str) -> Program:
 def state_dropout(program: Program) -> Program:
     """Variational dropout (Gal and Ghahramani 2016): every product reads a state NAME times the mask "state.NAME".
 
-    Where a state is read elementwise (the (1 - z) h of a GRU), it stays whole.
+    Also a factor of what a product reads (U.n @ (r * h)) or the argument of a function of it (U.z @ tanh(h)) is so
+    masked. Where a state is read otherwise (the (1 - z) h of a GRU), it stays whole.
     """
     build = Builder()
     place: list[int] = []
+    inside: dict[int, int] = {}  # what a product reads -> the same with its states masked
+
+    def dropped(index: int) -> int:
+        node = program.nodes[index]
+        if node.op == "state":
+            return _masked(build, place[index], f"state.{node.key}", node.width)
+        if node.op == "mul" or node.op in UNARY:
+            inside[index] = build.put(_moved(node, tuple(dropped(i) for i in node.inputs)))
+        return inside.get(index, place[index])
+
     for node in program.nodes:
-        inputs = tuple(place[i] for i in node.inputs)
-        if node.op == "matmul" and program.nodes[node.inputs[0]].op == "state":
-            state = program.nodes[node.inputs[0]]
-            inputs = (_masked(build, inputs[0], f"state.{state.key}", state.width),)
+        inputs = (dropped(node.inputs[0]),) if node.op == "matmul" else tuple(place[i] for i in node.inputs)
         place.append(build.put(_moved(node, inputs)))
-    return _rebuilt(program, build, place)
+    names = [(name, at) for name, i in program.named for at in (inside.get(i, place[i]), place[i])]
+    return _replaced(program, build, tuple(place[index] for index in program.outputs), names)
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +82,7 @@ def zoneout(program: Program, state: str) -> Program:
     outputs = list(program.outputs)
     outputs[which] = build.add("add", kept, written)
     names = {**program.names, state: outputs[which]}
-    return _replaced(program, build, tuple(outputs), names)
+    return _replaced(program, build, tuple(outputs), names.items())
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +124,8 @@ def transition(program: Program, depth: int) -> Program:
         key = f"transition_{layer}"
         product = build.add("matmul", new, key=key, width=width)
         new = build.add("tanh", build.add("add", product, build.leaf("bias", key, width)))
-    return _replaced(program, build, (new, *program.outputs[1:]), {**program.names, program.states[0]: new})
+    names = {**program.names, program.states[0]: new}
+    return _replaced(program, build, (new, *program.outputs[1:]), names.items())
 
 
 def _masked(build: Builder, index: int, key: str, width: str) -> int:
@@ -143,16 +153,17 @@ def _changed(program: Program, change: Change) -> Program:
 
 def _rebuilt(program: Program, build: Builder, place: list[int]) -> Program:
     outputs = tuple(place[index] for index in program.outputs)
-    return _replaced(program, build, outputs, {name: place[index] for name, index in program.named})
+    return _replaced(program, build, outputs, [(name, place[index]) for name, index in program.named])
 
 
-def _replaced(program: Program, build: Builder, outputs: tuple[int, ...], names: dict[str, int]) -> Program:
-    nodes, kept, named = pruned(build.nodes, outputs, names.items())
+def _replaced(program: Program, build: Builder, outputs: tuple[int, ...], names: Iterable[tuple[str, int]]) -> Program:
+    """The program of these nodes; where a name stands twice, the last one that anything reads holds."""
+    nodes, kept, named = pruned(build.nodes, outputs, names)
     return Program(
         nodes=nodes,
         states=program.states,
         outputs=kept,
-        named=named,
+        named=tuple(dict(named).items()),
         candidate=program.candidate,
         state_widths=program.state_widths,
     )
