@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import riverrun.nn
 from riverrun.errors import UsageError
 from riverrun.layers import Initialisation, Recurrent
 
@@ -90,3 +91,6 @@ def test_a_start_that_does_not_exist_is_refused_by_its_name(options, message):
 def test_chrono_is_refused_where_no_gate_could_take_it(cell, bias):
     with pytest.raises(UsageError, match=r"initialisation\.chrono"):
         Recurrent(cell, 3, 4, bias=bias, initialisation=Initialisation(chrono=10))
+    drop_in = {"elman": riverrun.nn.RNN, "lstm": riverrun.nn.LSTM}[cell]
+    with pytest.raises(UsageError, match=r"initialisation\.chrono"):
+        drop_in(3, 4, bias=bias, initialisation=Initialisation(chrono=10))

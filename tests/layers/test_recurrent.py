@@ -300,6 +300,10 @@ def test_the_plain_lstm_takes_torchs_kernel_and_says_so():
     explained = layer.explain()
     assert set(explained) == {"layers.0.forward", "layers.1.forward"}
     assert all(why.startswith("torch") for why in explained.values()), explained
+    gru = Recurrent("gru-after", 3, 4)
+    assert gru.explain()["layers.0.forward"].startswith("fused")
+    with torch.no_grad():  # torch's is the faster one where no gradient is wanted
+        assert gru.explain()["layers.0.forward"].startswith("torch")
 
 
 @pytest.mark.parametrize(
@@ -331,6 +335,11 @@ def test_wrong_arguments_are_named_with_what_was_expected_and_what_came(argument
         ({"output_size": 3}, "output_size: cell 'gru' has no output of a width of its own"),
         ({"projection": -1}, "projection must be a width"),
         ({"skip": "residual"}, "skip='residual' finds nothing to connect"),
+        ({"skip": "residual", "input_size": 4, "depth": Depth(input=2), "projection": 3}, "in one layer from 4 to 3"),
+        (
+            {"cell": "mingru", "dropouts": Dropouts(weight=0.1)},
+            "dropouts.weight: cell 'mingru' has no recurrent matrix",
+        ),
         ({"cell": "gur"}, "Did you mean 'gru'?"),
     ],
 )

@@ -65,6 +65,13 @@ def test_residual_reaches_the_first_layer_where_the_input_is_as_wide():
     compare(layer, layer(x)[0], x + rows(plain.elman(under(layer, "layers.0.forward.")), x, [H]))
 
 
+def test_residual_over_a_deep_input_adds_what_the_layer_reads():
+    layer, x = made("elman", 3, skip="residual", depth=Depth(input=2)), data(3)
+    w = dict(layer.named_parameters())
+    into = torch.tanh(x @ w["input.0.V"].T + w["input.0.a"])
+    compare(layer, layer(x)[0], into + rows(plain.elman(under(layer, "layers.0.forward.")), into, [H]))
+
+
 def test_dense_lets_each_layer_read_the_input_and_all_layers_below():
     layer, x = made("elman", 3, num_layers=3, skip="dense"), data(3)
     below = [x]

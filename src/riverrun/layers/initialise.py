@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from riverrun.cells.cell import Initialise
+from riverrun.errors import UsageError
 from riverrun.layers.options import Initialisation
 
 
@@ -34,6 +35,7 @@ def initial_weights(
 
     Matrices start as `options` says; where it leaves U to the cell, as the cell says, else orthogonal. Gains of layer
     norm start at 1, all other vectors at 0, apart from the biases of the gates that the cell calls forget, keep, write.
+    Raises UsageError for chrono where there is no such bias.
     """
     recurrent = (cell.recurrent or "orthogonal") if options.recurrent == "cell" else options.recurrent
     found: dict[str, Tensor] = {}
@@ -59,6 +61,8 @@ def _gate_biases(found: dict[str, Tensor], options: Initialisation, cell: Initia
                 b.fill_(options.forget_bias)
         return
     sizes = {b.shape for key in (*cell.forget, *cell.keep, *cell.write) if (b := bias(key)) is not None}
+    if not sizes:
+        raise UsageError("initialisation.chrono: expected gates with biases that keep or write the state; none here")
     # One draw for each width: forget and write gates of a unit are opposites.
     spans = {size: torch.log(torch.empty(size).uniform_(1, options.chrono - 1)) for size in sorted(sizes)}
     for keys, sign in (((*cell.forget, *cell.keep), 1.0), (cell.write, -1.0)):

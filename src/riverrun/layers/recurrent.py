@@ -82,10 +82,6 @@ class Recurrent(nn.Module):
         )
         self.initialisation = initialisation
         hints = self.stack.cell.initialise
-        if initialisation.chrono and not (bias and (hints.forget or hints.keep or hints.write)):
-            raise UsageError(
-                "initialisation.chrono: expected gates with biases that keep or write the state; none here"
-            )
         feedforward: dict[str, dict[str, Tensor]] = {"input": {}, "output": {}}
         for name, shape in self.stack.feedforward_shapes().items():
             place, _, local = name.partition(".")

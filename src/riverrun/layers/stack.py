@@ -92,12 +92,15 @@ class Stack:
             )
         if self.dropouts.recurrent and self.cell.candidate is None:
             raise UsageError(f"dropouts.recurrent: cell {name!r} names no candidate; set `candidate` in the cell")
+        if self.dropouts.weight and not set(self.evaluation.u_keys) - {WEIGHT}:
+            raise UsageError(
+                f"dropouts.weight: cell {name!r} has no recurrent matrix whose connections could be dropped"
+            )
         if self.dropouts.between and self.num_layers == 1:
             raise UsageError("dropouts.between acts between layers, and there is only one; use num_layers=2 or 0 here")
-        if self.skip != "none" and self.num_layers == 1 and (self.skip == "dense" or self._width != self.input_size):
-            raise UsageError(
-                f"skip={self.skip!r} finds nothing to connect in one layer from {self.input_size} to {self._width}"
-            )
+        into = self._width_of_input(0)
+        if self.skip != "none" and self.num_layers == 1 and (self.skip == "dense" or self._width != into):
+            raise UsageError(f"skip={self.skip!r} finds nothing to connect in one layer from {into} to {self._width}")
 
     # ------------------------------------------------------------------ the programs and their weights
 
@@ -284,11 +287,12 @@ class Stack:
         return Recurrence(out, tuple(after), records)
 
     def explain(self, weights: Mapping[str, Tensor], training: bool) -> dict[str, str]:
-        """For each part, the path that a plain call takes on these weights now, and why: "torch: since ..."."""
+        """For each part, the path that a plain call takes on these weights now, and why: "torch: torch's ..."."""
         program, like = (self.training if training else self.evaluation), next(iter(weights.values()))
         kind = like.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
-        choice = choose(program, device=kind, dtype=dtype, masked=bool(program.mask_keys))
+        learning = torch.is_grad_enabled()
+        choice = choose(program, device=kind, dtype=dtype, masked=bool(program.mask_keys), learning=learning)
         return {part.prefix.rstrip("."): f"{choice.path}: {choice.reason}" for part in self.parts}
 
     def _reads_padding(self, training: bool) -> bool:

@@ -64,9 +64,19 @@ class LanguageModelOptions:
     recurrent_dropout: float = _share(0.0, "dropout on the cell's candidate (Semeniuta et al. 2016)")
     weight_dropout: float = _share(0.0, "DropConnect on the recurrent weights (AWD, Merity et al. 2018)")
     zoneout: float = _share(0.0, "chance that a state entry keeps its old value for a step (Krueger et al. 2017)")
-    input_depth: int = _option(1, "layers between a layer's input and its gates (Pascanu et al. 2014)", least=1)
-    hidden_depth: int = _option(1, "layers between a state and the next one (deep transition)", least=1)
-    output_depth: int = _option(1, "layers between a state and the layer's output", least=1)
+    input_depth: int = _option(
+        1,
+        "1, and more for tanh layers between a token's vector and the first recurrent layer (Pascanu et al. 2014)",
+        least=1,
+    )
+    hidden_depth: int = _option(
+        1,
+        "1, and more for tanh layers from a state to the next one, in every recurrent layer (deep transition)",
+        least=1,
+    )
+    output_depth: int = _option(
+        1, "1, and more for tanh layers between the last recurrent layer and the output layer", least=1
+    )
     recurrent_init: str = _option(
         "cell", "how recurrent weights start; cell: as the cell asks, mostly orthogonal", choices=RECURRENT_INITS
     )
