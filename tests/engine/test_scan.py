@@ -283,6 +283,16 @@ def test_arguments_that_do_not_fit_are_named(change, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("path", [None, "torch", "fused", "eager"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.int64])
+def test_no_path_computes_in_another_dtype_than_that_of_the_weights(path, dtype):
+    c = case("lstm")
+    with pytest.raises(UsageError, match=rf"input: expected torch\.float64 like W\.\w, came {dtype}"):
+        scan(c.program, c.weights, c.input.to(dtype), c.initial, path=path)
+    with pytest.raises(UsageError, match=r"initial\[1\]: expected torch\.float64"):
+        scan(c.program, c.weights, c.input, [c.initial[0], c.initial[1].float()], path=path)
+
+
 def test_a_mask_that_the_program_needs_and_does_not_get_is_named():
     program = state_dropout(program_of("gru"))
     c = case(program)

@@ -65,6 +65,8 @@ def scan(
     if lengths is not None and not transformed:
         lengths = _checked_lengths(lengths, steps, batch)
     autocast = torch.is_autocast_enabled(input.device.type)
+    if not autocast:
+        _check_dtypes(weights, input, initial)
     choice = choose(
         program,
         device=input.device.type,
@@ -94,7 +96,7 @@ def scan(
         input, initial = input.to(dtype), [state.to(dtype) for state in initial]
         overrides = [o._replace(value=o.value.to(dtype)) for o in overrides]
         masks = {key: mask.to(dtype) for key, mask in masks.items()}
-    _check_dtypes(weights, input, initial)
+        _check_dtypes(weights, input, initial)
     with outside:
         if choice.path == "eager" or not (steps and batch):
             return eager.loop(
@@ -193,8 +195,11 @@ def _checked_lengths(lengths: Tensor, steps: int, batch: int) -> Tensor | None:
 
 
 def _check_dtypes(weights: Mapping[str, Tensor], input: Tensor, initial: Sequence[Tensor]) -> None:
-    for name, tensor in [*weights.items(), *((f"initial[{i}]", state) for i, state in enumerate(initial))]:
-        if tensor.dtype != input.dtype:
-            raise UsageError(f"{name}: expected {input.dtype} like the input, came {tensor.dtype}.")
-        if tensor.device != input.device:
-            raise UsageError(f"{name}: expected the device {input.device} of the input, came {tensor.device}.")
+    """Everything in one dtype and on one device: no path converts what a caller mixed up."""
+    first, like = next(iter(weights.items()), ("the input", input))
+    states = ((f"initial[{i}]", state) for i, state in enumerate(initial))
+    for name, tensor in [("input", input), *weights.items(), *states]:
+        if tensor.dtype != like.dtype:
+            raise UsageError(f"{name}: expected {like.dtype} like {first}, came {tensor.dtype}.")
+        if tensor.device != like.device:
+            raise UsageError(f"{name}: expected the device {like.device} of {first}, came {tensor.device}.")
