@@ -197,3 +197,12 @@ def test_progress_is_shown_only_where_it_is_asked_for(capsys: pytest.CaptureFixt
     assert capsys.readouterr() == ("", "")
     rr.LanguageModel(**{**SMALL, "verbose": True}).fit(TEXT)
     assert "step 4" in capsys.readouterr().err
+
+
+def test_tensorboard_acts_from_python_too_and_needs_a_run_folder(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    model = rr.LanguageModel(preset="tiny", steps=2, tensorboard=True, verbose=False)
+    with pytest.raises(rr.RiverrunError, match="tensorboard: its files lie in the run folder"):
+        model.fit("abcdefgh " * 60)
+    model.fit("abcdefgh " * 60, run=tmp_path / "run")
+    assert list((tmp_path / "run" / "tensorboard").iterdir())

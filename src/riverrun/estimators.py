@@ -23,7 +23,17 @@ from riverrun.models import files as model_files
 from riverrun.pipeline import scoring, writing
 from riverrun.pipeline.opened import Opened, open_model
 from riverrun.pipeline.plan import plan, schema
-from riverrun.pipeline.train import OWN_CELL, Assembled, Trained, card, characters_per_token, corpus_of, own_cell, train
+from riverrun.pipeline.train import (
+    OWN_CELL,
+    Assembled,
+    Trained,
+    card,
+    characters_per_token,
+    corpus_of,
+    own_cell,
+    recorders,
+    train,
+)
 from riverrun.run import RunFolder
 from riverrun.training.progress import Progress
 
@@ -100,17 +110,19 @@ class LanguageModel:
         """
         texts, files = _interpret(data)
         planned = self._plan(files)
+        if planned.sections["training"].tensorboard and run is None:
+            raise UsageError("tensorboard: its files lie in the run folder, and there is none. Give fit a `run`.")
         corpus = corpus_of(planned, texts)
         progress: list[Progress] = []
 
         def events(assembled: Assembled, folder: RunFolder | None) -> Any:
-            from riverrun.training.log import Log, fan_out
+            from riverrun.training.log import fan_out
 
             shown = Progress(characters=characters_per_token(assembled.prepared))
             progress.append(shown)
             if folder is None:
                 return shown if self.verbose else None
-            return fan_out(Log(folder.log), shown) if self.verbose else Log(folder.log)
+            return fan_out(*recorders(assembled, folder), *([shown] if self.verbose else []))
 
         try:
             self._trained = train(

@@ -26,14 +26,17 @@ PRESETS = (
         name="default",
         task="lm",
         summary="two LSTM layers of 512 over characters, annealed over a quarter of an hour",
-        values={"model": {"embedding": 128}, "training": {"minutes": 15.0, "lanes": 32}},
-        expected="tinyshakespeare, 15 minutes on two idle cores: aims at 1.48 nats per character",
+        values={"training": {"minutes": 15.0, "lanes": 32}},
+        expected="tinyshakespeare, 15 minutes on two cores with AMX: 1.45 nats per character (Kneser-Ney: 1.52)",
     ),
     Preset(
         name="demo",
         task="lm",
-        summary="two minutes on the text that every Python carries: one LSTM layer of 512",
-        values={"model": {"layers": 1, "dropout": 0.1}, "training": {"minutes": 2.0, "lanes": 32}},
+        summary="two minutes on the text that every Python carries: the default with less dropout and smaller batches",
+        values={
+            "model": {"dropout": 0.1},
+            "training": {"minutes": 2.0, "lanes": 24, "lr": 0.004, "weight_decay": 0.3},
+        },
         expected="built-in text, 2 minutes on two idle cores: aims at 1.12 nats per character, the best n-gram's",
     ),
     Preset(

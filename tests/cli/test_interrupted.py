@@ -50,6 +50,14 @@ def test_kill_minus_nine_and_resume_end_in_the_weights_of_an_undisturbed_run(
     assert metrics[0]["carried"] == metrics[1]["carried"]
 
 
+def test_resuming_puts_away_the_model_that_an_earlier_stop_left(stopped: Path, riverrun: Riverrun) -> None:
+    from riverrun.files import write_folder
+
+    write_folder(stopped / "model", {"model.safetensors": b"old"})
+    assert riverrun("resume", "stopped", "--no-baselines").code == 0
+    assert (stopped / "model" / "model.safetensors").read_bytes() != b"old"
+
+
 def test_what_a_killed_run_has_learnt_can_be_used_at_once(stopped: Path, riverrun: Riverrun, tmp_path: Path) -> None:
     before = {path for path in stopped.rglob("*") if path.is_file()}
     done = riverrun("sample", "stopped", "--prompt", "the 3", "-n", "20")

@@ -61,6 +61,7 @@ def test_options_that_contradict_each_other_are_refused():
 
 def test_the_embedding_is_as_wide_as_what_reads_or_ties_it():
     assert LanguageModelOptions(hidden=7).embedding_size == 7
+    assert LanguageModelOptions(hidden=700).embedding_size == 128
     assert LanguageModelOptions(hidden=7, embedding=3).embedding_size == 3
     assert LanguageModelOptions(hidden=7, tied=True, projection=4).embedding_size == 4
     assert LanguageModelOptions(model="window", hidden=300).embedding_size == 64

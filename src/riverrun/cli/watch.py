@@ -8,10 +8,10 @@ from typing import Any, TextIO
 
 from riverrun.cli.voice import Voice
 from riverrun.pipeline.finish import finish
-from riverrun.pipeline.train import Assembled, Trained, characters_per_token
+from riverrun.pipeline.train import Assembled, Trained, characters_per_token, recorders
 from riverrun.run import RunFolder
 from riverrun.training import distributed
-from riverrun.training.log import Log, TensorBoard, fan_out
+from riverrun.training.log import fan_out
 from riverrun.training.progress import Progress
 
 INTERRUPTED = 130
@@ -39,10 +39,7 @@ class Watcher:
             return self.progress
         self.voice.say(f"run        {run.path}")
         self.voice.record(run.transcript)
-        sinks: list[Events] = [Log(run.log), self.progress]
-        if assembled.configuration.sections["training"].tensorboard:
-            sinks.append(TensorBoard(run.path / "tensorboard"))
-        return fan_out(*sinks)
+        return fan_out(*recorders(assembled, run), self.progress)
 
     def reading(self, done: int, total: int) -> None:
         """Tells how much of a large corpus has been read."""

@@ -28,7 +28,7 @@ from riverrun.data.sources import Source
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.decoding.sampling import Sampling
 from riverrun.errors import DataError, UsageError
-from riverrun.files import sha256
+from riverrun.files import remove_folder, sha256
 from riverrun.models import files as model_files
 from riverrun.pipeline.prepare import Prepared, named, prepare
 from riverrun.pipeline.writing import sample
@@ -36,6 +36,7 @@ from riverrun.run import RunFolder
 from riverrun.tasks.measures.evaluation import validation
 from riverrun.training import checkpoints, distributed, hardware
 from riverrun.training.checkpoints import Checkpoint
+from riverrun.training.log import Log, TensorBoard
 from riverrun.training.loop import Event, Result, fit
 
 OWN_CELL = "own_cell"  # the key under which config.json names a cell that is not riverrun's
@@ -242,6 +243,14 @@ def carry_out(
     return trained
 
 
+def recorders(assembled: Assembled, run: RunFolder) -> list[Events]:
+    """What keeps a run's events: log.jsonl always, TensorBoard where asked for."""
+    found: list[Events] = [Log(run.log)]
+    if assembled.configuration.sections["training"].tensorboard:
+        found.append(TensorBoard(run.path / "tensorboard"))
+    return found
+
+
 def characters_per_token(prepared: Prepared) -> float:
     """The mean number of characters in a token of the training text: 1 for a character model."""
     ids = prepared.splits.train.ids[:1_000_000]
@@ -349,4 +358,7 @@ def resume(
         for line in describe(assembled, f"as in {run.configuration}"):
             say(line)
         say(f"resume     from step {checkpoint.step:,} ({checkpoint.path})")
+    # A model that an earlier stop left would be older than the checkpoints to come, and be taken for the run's own.
+    if distributed.ranks().rank == 0:
+        remove_folder(run.model)
     return carry_out(assembled, run, events=events(assembled, run) if events else None, resume=checkpoint)
