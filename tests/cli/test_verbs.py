@@ -127,7 +127,7 @@ def test_sample_begins_with_the_prompt_and_is_the_same_for_a_seed(riverrun: Rive
 
 def test_the_prompt_matters(riverrun: Riverrun, run: Path) -> None:
     def continued(prompt: str) -> str:
-        return riverrun("sample", "run", "--prompt", prompt, "-n", "60", "--no-novelty").out[len(prompt) :]
+        return riverrun("sample", "run", "--prompt", prompt, "-n", "600", "--no-novelty").out[len(prompt) :]
 
     assert continued("the 1 cats") != continued("looked on.\n")
 
