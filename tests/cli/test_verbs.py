@@ -127,9 +127,10 @@ def test_sample_begins_with_the_prompt_and_is_the_same_for_a_seed(riverrun: Rive
 
 def test_the_prompt_matters(riverrun: Riverrun, run: Path) -> None:
     def continued(prompt: str) -> str:
-        return riverrun("sample", "run", "--prompt", prompt, "-n", "600", "--no-novelty").out[len(prompt) :]
+        greedy = ("-t", "0", "-n", "60", "--no-novelty")  # of six steps of training, only the likeliest tell
+        return riverrun("sample", "run", "--prompt", prompt, *greedy).out[len(prompt) :]
 
-    assert continued("the 1 cats") != continued("looked on.\n")
+    assert len({continued(prompt) for prompt in ("the 1 cats", "looked on.\n", "2 mats, and", "sat")}) > 1
 
 
 def test_sample_with_json_gives_as_many_texts_as_asked_for(riverrun: Riverrun, run: Path) -> None:
