@@ -1,0 +1,74 @@
+"""Write docs/options.md: every verb, every option, every key of run.toml and every preset, from their declarations.
+
+python docs/make_options.py      a test says when the page is stale
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from riverrun import configuration, presets, tasks
+from riverrun.cli.main import VERBS, verb_parser
+
+PAGE = Path(__file__).parent / "options.md"
+HEAD = """# Options
+
+Made by `python docs/make_options.py` from the option dataclasses and the verbs; `riverrun VERB --help` says the same.
+
+Each key below is `--key-name` on the command line, a keyword of `riverrun.LanguageModel`, and a key of its section in
+`run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error that names the nearest.
+"""
+
+
+def keys() -> list[str]:
+    """A table for each section of each task."""
+    lines = []
+    for task in tasks.all_tasks():
+        found = configuration.settings(task.sections)
+        for section in task.sections:
+            lines += [f"## [{section}]", "", "| key | default | meaning |", "|---|---|---|"]
+            for key in found:
+                if key.section == section:
+                    choices = f" One of {', '.join(key.choices)}." if key.choices else ""
+                    default = '""' if key.default == "" else str(key.default).lower()
+                    lines.append(f"| `{key.name}` | {default} | {key.help}.{choices} |".replace("..", "."))
+            lines.append("")
+    return lines
+
+
+def verbs() -> list[str]:
+    """What each verb takes beside those keys."""
+    owned = {key.flag for task in tasks.all_tasks() for key in configuration.settings(task.sections)}
+    lines = ["## Verbs", ""]
+    for verb, home in VERBS.items():
+        module = import_module(home)
+        lines += [
+            f"### riverrun {verb}",
+            "",
+            f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.".replace("..", "."),
+            "",
+        ]
+        for action in verb_parser(verb, module)._actions:
+            names = action.option_strings or [action.metavar if isinstance(action.metavar, str) else action.dest]
+            if not owned & set(names) and action.help:
+                lines.append(f"- `{', '.join(names)}`: {action.help}")
+        lines.append("")
+    return lines
+
+
+def starts() -> list[str]:
+    """The presets."""
+    lines = ["## Presets", "", "| name | what it is | what to expect |", "|---|---|---|"]
+    return lines + [f"| `{preset.name}` | {preset.summary} | {preset.expected} |" for preset in presets.PRESETS]
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *verbs(), *keys(), *starts()]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.exit(0)
