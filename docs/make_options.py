@@ -18,7 +18,7 @@ HEAD = """# Options
 Made by `python docs/make_options.py` from the option dataclasses and the verbs; `riverrun VERB --help` says the same.
 
 Each key below is `--key-name` on the command line, a keyword of `riverrun.LanguageModel`, and a key of its section in
-`run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error that names the nearest.
+`run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest.
 """
 
 
