@@ -96,6 +96,10 @@ class FixedWindow(nn.Module):
         hidden = self.hidden(windows.transpose(2, 3).flatten(2))  # [T, B, n E] -> [T, B, H]
         return torch.tanh(hidden), (tokens[steps:],)
 
+    def generator(self) -> FixedWindow:
+        """Itself: one step costs no more than its products, so that there is nothing to pack."""
+        return self
+
     def _embed(self, tokens: Tensor) -> Tensor:
         """[T, B] -> [T, B, E], zeros where there is no token."""
         if self.embedding is None:

@@ -16,6 +16,7 @@ from riverrun.data.batch import Batch
 from riverrun.layers.masks import dropout
 from riverrun.layers.options import Depth, Dropouts, Initialisation
 from riverrun.layers.recurrent import Recurrent
+from riverrun.models.generator import Generator
 from riverrun.models.loss import activity, cross_entropy, temporal_activity
 from riverrun.models.options import LanguageModelOptions
 from riverrun.models.protocol import Loss
@@ -123,9 +124,18 @@ class LanguageModel(nn.Module):
     def _drop(self, output: Tensor) -> Tensor:
         return dropout(output, self.options.dropout, self.training)
 
+    def generator(self) -> Generator:
+        """This model as it is now, frozen and packed, to write token after token with."""
+        return Generator(self)
+
+    def output_weights(self) -> tuple[Tensor, Tensor]:
+        """The output layer's weight [V, n] and bias [V], whoever they belong to."""
+        if self.output is not None:
+            return self.output.weight, self.output.bias
+        assert self.embedding is not None
+        assert self.output_bias is not None
+        return self.embedding.weight, self.output_bias
+
     def _logits(self, output: Tensor) -> Tensor:
         """[T, B, n] -> [T, B, V]."""
-        if self.output is not None:
-            return self.output(output)  # type: ignore[no-any-return]
-        assert self.embedding is not None
-        return functional.linear(output, self.embedding.weight, self.output_bias)
+        return functional.linear(output, *self.output_weights())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,8 +25,14 @@ def first_ids(tokenizer: Tokenizer) -> list[int]:
     return [0 if tokenizer.unknown != 0 else min(1, tokenizer.size - 1)]
 
 
+class Writer(Protocol):
+    """A model that can be frozen to write with."""
+
+    def generator(self) -> StepModel: ...
+
+
 def write(
-    model: StepModel,
+    model: Writer,
     tokenizer: Tokenizer,
     prompt: str,
     length: int,
@@ -40,12 +46,12 @@ def write(
     """
     ids = tokenizer.encode(prompt, unseen="error") if prompt else np.asarray(first_ids(tokenizer))
     excluded = () if tokenizer.unknown is None else (tokenizer.unknown,)
-    tokens = generate(model, None, ids, length, sampling=sampling, count=count, excluded=excluded)
+    tokens = generate(model.generator(), None, ids, length, sampling=sampling, count=count, excluded=excluded)
     decoders = [tokenizer.stream() for _ in range(count)]
     return ([decoder(int(id)) if id >= 0 else "" for decoder, id in zip(decoders, row, strict=True)] for row in tokens)
 
 
-def sample(model: StepModel, tokenizer: Tokenizer, prompt: str, length: int, *, sampling: Sampling) -> str:
+def sample(model: Writer, tokenizer: Tokenizer, prompt: str, length: int, *, sampling: Sampling) -> str:
     """The whole of one text, without its prompt."""
     return "".join(pieces[0] for pieces in write(model, tokenizer, prompt, length, sampling=sampling))
 
