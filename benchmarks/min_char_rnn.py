@@ -6,7 +6,9 @@ same text from the same weights, and every window's loss must agree; then both a
     python benchmarks/min_char_rnn.py [TEXT[.gz]] [--windows 2000] [--rounds 5]
 
 riverrun's loss is a mean over the window, the lecture's a sum: so clipping at 5 / 25 here is the lecture's at 5.
-Rounding grows with the windows, so the check is on the first 400; after that the curves are compared by their mean.
+The setting is chaotic at first (the loss jumps to 10 nats): the lecture's program itself, with one weight off by one
+unit in the last place, is 5e-3 nats away from its own curve after 20 windows. So the check is on the first 10 windows, to
+1e-6, and the rest of the curve is compared by the mean of its last quarter, beside that of the program one bit off.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from riverrun.models.options import LanguageModelOptions
 from riverrun.training.loop import fit
 from riverrun.training.options import TrainingOptions
 
-HIDDEN, WINDOW, CHECKED = 100, 25, 400
+HIDDEN, WINDOW, CHECKED = 100, 25, 10
 
 
 def model_of(w: lecture.Weights) -> LanguageModel:
@@ -99,6 +101,10 @@ def main() -> None:
     if worst > 1e-6:
         raise SystemExit(f"the loss curves differ by up to {worst:.2g}: no speed is reported")
 
+    w_off = lecture.Weights(*(value.copy() for value in w.all()))
+    w_off.W_hh[0, 0] = np.nextafter(w_off.W_hh[0, 0], 1)
+    off, _ = theirs(w_off, ids, windows)
+
     speeds: dict[str, list[float]] = {"lecture": [], "float64": [], "float32": []}
     for _ in range(arguments.rounds):
         speeds["lecture"].append(windows * WINDOW / theirs(w, ids, windows)[1])
@@ -113,6 +119,7 @@ def main() -> None:
                 "largest_difference_of_a_window_loss": worst,
                 "last_quarter_loss": float(np.mean(exact[tail])),
                 "last_quarter_loss_lecture": float(np.mean(peer[tail])),
+                "last_quarter_loss_lecture_one_bit_off": float(np.mean(off[tail])),
                 "characters_per_second": {name: round(value) for name, value in median.items()},
                 "ratio_float32": median["float32"] / median["lecture"],
                 "ratio_float64": median["float64"] / median["lecture"],
