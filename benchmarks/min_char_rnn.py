@@ -7,8 +7,8 @@ same text from the same weights, and every window's loss must agree; then both a
 
 riverrun's loss is a mean over the window, the lecture's a sum: so clipping at 5 / 25 here is the lecture's at 5.
 The setting is chaotic at first (the loss jumps to 10 nats): the lecture's program itself, with one weight off by one
-unit in the last place, is 5e-3 nats away from its own curve after 20 windows. So the check is on the first 10 windows, to
-1e-6, and the rest of the curve is compared by the mean of its last quarter, beside that of the program one bit off.
+unit in the last place, is 5e-3 nats away from its own curve after 20 windows. So the check is on the first 10 windows,
+to 1e-6, and the rest of the curve is compared by the mean of its last quarter, beside that of the program one bit off.
 """
 
 from __future__ import annotations
