@@ -185,7 +185,9 @@ def test_resume_over_data_that_have_changed_is_refused(riverrun: Riverrun, tmp_p
 
 @pytest.mark.parametrize("verb", [["sample", "run", "--prompt"], ["predict", "run"]])
 def test_a_prompt_with_characters_never_seen_names_them(riverrun: Riverrun, run: Path, verb: list[str]) -> None:
-    refused(riverrun(*verb, "the \u03a9 cats"), 2, "'\u03a9' (U+03A9)")
+    done = riverrun(*verb, "the \u03a9 cats")
+    refused(done, 2, "'\u03a9' (U+03A9)")
+    assert done.out == ""  # not even the prompt
 
 
 def test_an_empty_text_cannot_be_scored(riverrun: Riverrun, run: Path) -> None:

@@ -73,11 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     prompt = read_text("-") if arguments.prompt == "-" else (arguments.prompt or "")
     stream = count == 1 and not arguments.json and target is None
-    if stream:
+    written = writing.write(model.model, model.tokenizer, prompt, length, sampling=sampling, count=count)
+    if stream:  # after the call, which refuses a prompt that the model cannot read
         sys.stdout.write(prompt)
         sys.stdout.flush()
     texts = [prompt] * count
-    for pieces in writing.write(model.model, model.tokenizer, prompt, length, sampling=sampling, count=count):
+    for pieces in written:
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
         if stream:
             sys.stdout.write(pieces[0])
