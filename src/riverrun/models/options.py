@@ -14,7 +14,8 @@ from riverrun.cells import names as cell_names
 from riverrun.errors import UsageError, nearest
 
 MODELS = ("recurrent", "window")
-# Of a vector whose width is not given. A character needs no more: 2 x 512 LSTMs read 128 a fifth faster than 512.
+# Of a vector whose width is not given. What the first layer reads costs: a 512-unit LSTM layer over 100 x 32 steps took
+# 52 ms forward and backward reading 64, 81 ms reading 512 (bfloat16, two cores).
 WIDEST = {"recurrent": 128, "window": 64}
 SKIPS = ("none", "residual", "dense")
 RECURRENT_INITS = ("cell", "orthogonal", "identity", "uniform", "glorot", "normal")

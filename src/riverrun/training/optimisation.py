@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from riverrun.training.options import TrainingOptions
 
-# g / sqrt(floor + sum of g^2): without a floor inside the root the first steps are lr * sign(g) however small g is, and
-# min-char-rnn's setting jumps to 10 nats. The lecture's floor is 1e-8 for gradients of a sum over 25 steps; ours are
-# of means, hence its square.
+# g / sqrt(floor + sum of g^2), with the floor inside the root as in the lecture's program: outside it, as torch's default
+# has it, the curves part at the second window. The lecture's floor is 1e-8 for gradients of a sum over 25 steps; ours
+# are of means, hence its square.
 ADAGRAD_FLOOR = 1e-8 / 25**2
 ADAGRAD_EPSILON = 1e-20  # outside the root; with the floor it has nothing left to do
 
