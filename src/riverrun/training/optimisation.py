@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from riverrun.training.options import TrainingOptions
 
-# g / sqrt(floor + sum of g^2), with the floor inside the root as in the lecture's program: outside it, as torch's default
+# g / sqrt(floor + sum of g^2), with the floor inside the root as in the lecture: outside it, as torch's default
 # has it, the curves part at the second window. The lecture's floor is 1e-8 for gradients of a sum over 25 steps; ours
 # are of means, hence its square.
 ADAGRAD_FLOOR = 1e-8 / 25**2
