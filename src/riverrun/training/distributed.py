@@ -8,6 +8,7 @@ on ragged batches). One flat all-reduce does it; it also carries the few numbers
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -48,8 +49,13 @@ def ranks() -> Ranks:
 
 
 def disconnect() -> None:
-    """Leave the process group, where there is one."""
+    """Leave the process group together with all others, where there is one.
+
+    Rank 0 holds the group's store: were it gone before another rank has left, that one could be aborted on its way out.
+    """
     if dist.is_initialized():
+        with contextlib.suppress(RuntimeError):  # a peer that died keeps nobody here
+            dist.barrier()
         dist.destroy_process_group()
 
 
