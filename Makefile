@@ -1,18 +1,23 @@
 # Two commands: `make demo` and `make test`. Both make .venv from the pinned constraints first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where pip builds a package it must see the pins too; newer versions of pip read the second name.
+PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+# From the tree, the library beside the Python files is built by `make engine` and not within pip.
+EDITABLE := --config-settings=wheel.cmake=false --config-settings=editable.mode=inplace
 # One stamp an extra, so that an unchanged tree installs nothing twice.
 RUN_STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: demo test check lint types check-slow clean
+.PHONY: demo test check lint types check-slow engine engine-if-possible clean
 
-demo: $(RUN_STAMP)
+demo: $(RUN_STAMP) engine-if-possible
 	$(BIN)/riverrun train --preset demo -o runs/demo
 
 test: check
 
-check: $(TEST_STAMP) lint types
+check: $(TEST_STAMP) engine-if-possible lint types
 	$(BIN)/python -m pytest
 
 lint: $(TEST_STAMP)
@@ -22,18 +27,28 @@ lint: $(TEST_STAMP)
 types: $(TEST_STAMP)
 	$(BIN)/mypy
 
-check-slow: $(TEST_STAMP)
+check-slow: $(TEST_STAMP) engine-if-possible
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+# The native engine, src/riverrun/_engine.so: seconds after an edit in csrc/.
+engine:
+	cmake -S . -B build/engine -DRIVERRUN_INPLACE=ON
+	cmake --build build/engine --parallel
+
+# Without a compiler everything works too, only slower.
+engine-if-possible:
+	@if command -v cmake && command -v $${CXX:-c++}; then $(MAKE) engine; \
+	else echo "No CMake or no C++ compiler here: the native engine is not built."; fi
 
 $(RUN_STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) torch
+	$(PIP) $(EDITABLE) -e .
 	touch $@
 
 $(TEST_STAMP): $(RUN_STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(PIP) $(EDITABLE) -e ".[test]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist src/riverrun/_engine.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

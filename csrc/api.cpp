@@ -1,0 +1,76 @@
+// The library's entry points: a plain C interface without Python and torch, called through ctypes.
+//
+// An entry point calls through the table of one instruction set, which is chosen once (rr_choose) before any other call.
+#include <cstdint>
+#include <cstring>
+
+#include "table.hpp"
+#include "threads.hpp"
+
+#define RR_API extern "C" __attribute__((visibility("default")))
+
+namespace rr {
+namespace {
+
+// Changes whenever an entry point, a number of the interpreter or a layout does; engine/library.py has the same.
+constexpr int ABI = 1;
+
+// What was compiled, the widest first, with what the processor must have for it.
+const Table* const TABLES[] = {
+#ifdef RR_HAVE_AVX512
+    &table_avx512,
+#endif
+#ifdef RR_HAVE_AVX2
+    &table_avx2,
+#endif
+#ifdef RR_HAVE_NEON
+    &table_neon,
+#endif
+    &table_plain,
+};
+
+bool runs_here(const Table* table) {
+#ifdef RR_HAVE_AVX512
+    if (table == &table_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("fma");
+#endif
+#ifdef RR_HAVE_AVX2
+    if (table == &table_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return table != nullptr;
+}
+
+const Table* chosen = nullptr;
+
+}  // namespace
+}  // namespace rr
+
+using namespace rr;
+
+RR_API int rr_abi(void) { return ABI; }
+
+RR_API const char* rr_version(void) { return RR_VERSION; }
+
+// The name of the i-th instruction set that was compiled, the widest first; nullptr past the last.
+RR_API const char* rr_compiled(int i) {
+    return i >= 0 && i < int(sizeof TABLES / sizeof *TABLES) ? TABLES[i]->name : nullptr;
+}
+
+// Chooses an instruction set: "" is the widest that the processor has. 0, or 1 where it was not compiled, or 2 where the
+// processor lacks it. All numbers of a process come from one set, so this is called before anything is computed.
+RR_API int rr_choose(const char* name) {
+    for (const Table* table : TABLES) {
+        if (*name && std::strcmp(name, table->name)) continue;
+        if (runs_here(table)) {
+            chosen = table;
+            return 0;
+        }
+        if (*name) return 2;
+    }
+    return 1;
+}
+
+// The name of the chosen one, nullptr before.
+RR_API const char* rr_isa(void) { return chosen ? chosen->name : nullptr; }

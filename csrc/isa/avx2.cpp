@@ -1,0 +1,2 @@
+#define RR_ISA avx2
+#include "../engine.hpp"

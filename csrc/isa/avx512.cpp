@@ -1,0 +1,2 @@
+#define RR_ISA avx512
+#include "../engine.hpp"

@@ -1,0 +1,2 @@
+#define RR_ISA neon
+#include "../engine.hpp"

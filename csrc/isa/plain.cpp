@@ -1,0 +1,2 @@
+#define RR_ISA plain
+#include "../engine.hpp"

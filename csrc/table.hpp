@@ -1,0 +1,19 @@
+// What one instruction set offers to api.cpp: pointers to its functions, single precision and double.
+#pragma once
+
+#include <cstdint>
+
+namespace rr {
+
+struct Table {
+    const char* name;  // as RIVERRUN_ISA spells it
+    int bytes;         // of a register
+};
+
+// One for each file of isa/ that was compiled: CMakeLists.txt defines the matching RR_HAVE_*.
+extern const Table table_avx512;
+extern const Table table_avx2;
+extern const Table table_neon;
+extern const Table table_plain;
+
+}  // namespace rr
