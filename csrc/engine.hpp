@@ -1,6 +1,7 @@
 // The engine for one instruction set: everything that isa/*.cpp compiles, and the table through which api.cpp calls it.
 #pragma once
 
+#include "scan.hpp"
 #include "simd.hpp"
 #include "table.hpp"
 
@@ -12,6 +13,11 @@
 namespace rr {
 
 extern const Table RR_JOIN(table_, RR_ISA);
-const Table RR_JOIN(table_, RR_ISA) = {RR_STRING(RR_ISA), RR_ISA::BYTES};
+const Table RR_JOIN(table_, RR_ISA) = {
+    RR_STRING(RR_ISA),
+    RR_ISA::BYTES,
+    RR_ISA::scan<float>,
+    RR_ISA::scan<double>,
+};
 
 }  // namespace rr

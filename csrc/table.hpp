@@ -8,6 +8,8 @@ namespace rr {
 struct Table {
     const char* name;  // as RIVERRUN_ISA spells it
     int bytes;         // of a register
+    int (*scan_float)(const int64_t* words, int64_t count, bool backward);
+    int (*scan_double)(const int64_t* words, int64_t count, bool backward);
 };
 
 // One for each file of isa/ that was compiled: CMakeLists.txt defines the matching RR_HAVE_*.

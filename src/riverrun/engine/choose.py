@@ -1,6 +1,6 @@
 """Which path runs a scan, and the sentence why. Nothing falls back silently: the reason is part of the choice.
 
-native     the C++ engine (its slot; not built yet)
+native     the C++ engine: any program on the CPU, in single and double precision
 torch      torch's own kernel, where the program equals it exactly
 parallel   a scan of log depth over time, where the states enter only linearly
 fused      one autograd.Function for any program: buffers forward, the adjoint program backward
@@ -62,7 +62,7 @@ def choose(
     """
     seen = transformed or ("a gradient of a mask is wanted" if learned_masks else "")
     refusals = {
-        "native": native.refusal(),
+        "native": seen or native.refusal(device, dtype),
         "torch": seen or _kernel_refusal(program, record, masked),
         "parallel": seen or _parallel_refusal(program),
         "fused": seen,
@@ -76,17 +76,26 @@ def choose(
                 f"path: {path!r} cannot serve here: {refusals[path]}. Leave `path` out to let it be chosen."
             )
         return Choice(path, f"The {path} path, which was asked for.")
+    if not refusals["native"]:
+        return Choice("native", "The native engine, which serves every program on the CPU.")
     slower = _slower(program, device, dtype, steps, cuts, learning)
+    aside = "" if seen else f" ({_capital(refusals['native'])}.)"
     if not refusals["torch"] and not slower:
         match = kernels.match(program)
         assert match is not None
-        return Choice("torch", f"torch's {KERNEL_NAMES[match.kernel]} kernel, which this program equals exactly.")
+        return Choice(
+            "torch", f"torch's {KERNEL_NAMES[match.kernel]} kernel, which this program equals exactly.{aside}"
+        )
     if not refusals["parallel"]:
-        return Choice("parallel", "A parallel scan over time, since the new states are linear in the old ones.")
+        return Choice("parallel", f"A parallel scan over time, since the new states are linear in the old ones.{aside}")
     if not refusals["fused"]:
         why = slower or refusals["torch"]
-        return Choice("fused", f"The fused loop, since {why}.")
+        return Choice("fused", f"The fused loop, since {why}.{aside}")
     return Choice("eager", f"The autograd loop, since {refusals['fused']}.")
+
+
+def _capital(clause: str) -> str:
+    return clause[:1].upper() + clause[1:]
 
 
 def _kernel_refusal(program: Program, record: tuple[str, ...], masked: bool) -> str:

@@ -8,7 +8,7 @@ Where the gradient is itself to be differentiated (create_graph), backward runs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,26 +18,16 @@ from riverrun.engine import eager
 from riverrun.engine.adjoint import adjoint
 from riverrun.engine.backward import Gradients, backward
 from riverrun.engine.forward import Course, forward
+from riverrun.engine.job import Job, again, apart
 from riverrun.engine.lower import Packed, Plan, lower, measure, pack, pack_rows, rows_of_U, rows_of_W
 from riverrun.engine.program import Program
 from riverrun.engine.scanned import Override, Scanned
 
 
 @dataclass(kw_only=True)
-class _Job:
-    """Everything of one scan that autograd does not see; `records` is filled by the run."""
-
-    program: Program
-    names: tuple[str, ...]  # of the weights, in the order in which they are passed
-    lengths: Tensor | None
-    overrides: tuple[Override, ...]
-    masks: Mapping[str, Tensor]
-    record: tuple[str, ...]
-    reverse: bool
+class _Job(Job):
     course: Course
-    learning: bool
     product: torch.dtype | None  # of the matrix products, where it is not that of the states
-    records: dict[str, Tensor] = field(default_factory=dict)
 
 
 def run(
@@ -78,7 +68,7 @@ def run(
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: _Job, *tensors: Tensor) -> tuple[Tensor, ...]:
-        input, initial, weights, values_of = _apart(job, tensors)
+        input, initial, weights, values_of = apart(job, tensors)
         program, course = job.program, job.course
         recorded = [program.names[name] for name in job.record]
         saved = adjoint(program).saved if job.learning else ()
@@ -119,7 +109,7 @@ class _Fused(torch.autograd.Function):
         needed: tuple[bool, ...] = ctx.needs_input_grad[1:]
         with torch.autocast(tensors[0].device.type, enabled=False):
             if torch.is_grad_enabled():
-                return (None, *_again(job, tensors, needed, arriving))
+                return (None, *again(job, tensors, needed, arriving))
             return (None, *_gradients(job, ctx.plan, ctx.sizes, tensors, ctx.saved_tensors[count:], needed, arriving))
 
 
@@ -132,7 +122,7 @@ def _gradients(
     needed: tuple[bool, ...],
     arriving: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    input, initial, weights, values_of = _apart(job, tensors)
+    input, initial, weights, values_of = apart(job, tensors)
     course, program = job.course, job.program
     saved = adjoint(program).saved
     kept = dict(zip(saved, extra, strict=True))
@@ -201,33 +191,6 @@ def _after_the_loop(
     for name, gradient in found.rows.items():
         put(name, gradient.sum((0, 1)))
     return by_name, to_input
-
-
-def _again(
-    job: _Job, tensors: tuple[Tensor, ...], needed: tuple[bool, ...], arriving: tuple[Tensor | None, ...]
-) -> list[Tensor | None]:
-    """The gradient as a function that can be differentiated: through the autograd loop."""
-    input, initial, weights, values_of = _apart(job, tensors)
-    overrides = [o._replace(value=v) for o, v in zip(job.overrides, values_of, strict=True)]
-    found = eager.loop(
-        job.program, weights, input, initial,
-        lengths=job.lengths, overrides=overrides, masks=job.masks, reverse=job.reverse,
-    )  # fmt: skip
-    pairs = [(o, g) for o, g in zip((found.outputs, *found.states), arriving, strict=True) if g is not None]
-    wanted = [t for t, want in zip(tensors, needed, strict=True) if want]
-    outputs, gradients = [o for o, _ in pairs], [g for _, g in pairs]
-    computed = iter(torch.autograd.grad(outputs, wanted, gradients, create_graph=True, allow_unused=True))
-    return [next(computed) if want else None for want in needed]
-
-
-def _apart(
-    job: _Job, tensors: tuple[Tensor, ...]
-) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor], tuple[Tensor, ...]]:
-    """input, initial states, weights and override values, out of the flat tuple that autograd wants."""
-    states = 1 + len(job.program.states)
-    weights = states + len(job.names)
-    named = dict(zip(job.names, tensors[states:weights], strict=True))
-    return tensors[0], tensors[1:states], named, tensors[weights:]
 
 
 def _cast(packed: Packed, dtype: torch.dtype) -> Packed:

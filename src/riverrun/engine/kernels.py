@@ -193,18 +193,19 @@ def _loop(
 ) -> tuple[Tensor, list[Tensor]]:
     """One call of the kernel: [T, B, I], states [B, n], positive lengths on the CPU -> outputs [T, B, n], states."""
     function = getattr(torch, kernel)
+    learning = torch.is_grad_enabled()  # cuDNN has no backward of what did not run as training
     hidden: Any = tuple(s.unsqueeze(0).contiguous() for s in states)
     if kernel != "lstm":
         hidden = hidden[0]
     if lengths is None:
-        output, *new = function(input, hidden, parameters, biased, 1, 0.0, False, False, False)
+        output, *new = function(input, hidden, parameters, biased, 1, 0.0, learning, False, False)
         return output, [s.squeeze(0) for s in new]
     packed = pack_padded_sequence(input, lengths, enforce_sorted=False)
     order, back = packed.sorted_indices, packed.unsorted_indices
     assert order is not None
     assert back is not None
     hidden = tuple(h.index_select(1, order) for h in hidden) if kernel == "lstm" else hidden.index_select(1, order)
-    data, *new = function(packed.data, packed.batch_sizes, hidden, parameters, biased, 1, 0.0, False, False)
+    data, *new = function(packed.data, packed.batch_sizes, hidden, parameters, biased, 1, 0.0, learning, False)
     places = _places(packed.batch_sizes, lengths, input.shape[0], order)
     output = torch.cat([data, data.new_zeros(1, data.shape[1])])[places]  # [T, B, n]; the last row is padding's
     return output, [s.squeeze(0).index_select(0, back) for s in new]

@@ -38,18 +38,32 @@ def library() -> Library:
 
 
 def find(environment: Mapping[str, str]) -> Library:
-    """Look for the library as `environment` says, load it, and check that it speaks this version's language."""
-    if environment.get("RIVERRUN_NATIVE", "") == "0":
+    """Look for the library as `environment` says, load it, and check that it fits this version."""
+    wanted = environment.get("RIVERRUN_NATIVE", "")
+    if wanted == "0":
         return Library(None, "the native engine is turned off by RIVERRUN_NATIVE=0")
+    if wanted not in ("", "1"):
+        return Library(None, f"RIVERRUN_NATIVE is {wanted!r}, expected 0 or 1")
     named = environment.get("RIVERRUN_LIBRARY", "")
     # An editable install may spread the package over several folders.
     places = [Path(named)] if named else [Path(folder) / FILE for folder in riverrun.__path__]
     path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        if named:
-            return Library(None, f"RIVERRUN_LIBRARY names {named}, which is no file")
-        return Library(None, "the native engine is not built: it needs a C++ compiler when riverrun is installed")
-    return _load(path, environment.get("RIVERRUN_ISA", ""))
+    if path is not None:
+        return _load(path, environment.get("RIVERRUN_ISA", ""))
+    if named:
+        return Library(None, f"RIVERRUN_LIBRARY names {named}, which is no file")
+    return Library(None, "the native engine is not built")
+
+
+def remedy() -> str:
+    """What to do where the engine is not built, as a sentence."""
+    if (Path(__file__).parents[3] / "csrc").is_dir():
+        return "Run `make engine`: it needs CMake and a C++ compiler (g++ or clang++)."
+    # pip keeps a wheel that it has built, this one without the engine.
+    return (
+        "Install a C++ compiler (g++ or clang++), then "
+        "`pip install --force-reinstall --no-deps --no-cache-dir riverrun`."
+    )
 
 
 def _load(path: Path, isa: str) -> Library:
@@ -60,22 +74,16 @@ def _load(path: Path, isa: str) -> Library:
     except (OSError, AttributeError) as error:
         return Library(None, f"{path} cannot be loaded ({error})", path)
     if abi != ABI:
-        return Library(
-            None,
-            f"{path} belongs to another version of riverrun (interface {abi}, not {ABI}): install riverrun again",
-            path,
-        )
+        why = f"{path} is of another version of riverrun (its interface is {abi}, {ABI} is expected)"
+        return Library(None, why, path)
     handle.rr_compiled.argtypes = [ctypes.c_int]
     handle.rr_compiled.restype = handle.rr_isa.restype = handle.rr_version.restype = ctypes.c_char_p
     handle.rr_choose.argtypes = [ctypes.c_char_p]
     refused = handle.rr_choose(isa.encode())
-    if refused:
-        compiled = []
-        while name := handle.rr_compiled(len(compiled)):
-            compiled.append(name.decode())
-        why = {
-            1: f"no instruction set of this library; it has {', '.join(compiled)}",
-            2: "which this processor lacks",
-        }[refused]
-        return Library(None, f"RIVERRUN_ISA is {isa!r}, {why}", path)
-    return Library(handle, "", path, handle.rr_isa().decode())
+    if not refused:
+        return Library(handle, "", path, handle.rr_isa().decode())
+    compiled: list[str] = []
+    while name := handle.rr_compiled(len(compiled)):
+        compiled.append(name.decode())
+    why = "which this processor lacks" if refused == 2 else f"expected one of {', '.join(compiled)}"
+    return Library(None, f"RIVERRUN_ISA is {isa!r}, {why}", path)

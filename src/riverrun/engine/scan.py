@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from riverrun.engine import eager, fused, guarded, kernels, parallel
+from riverrun.engine import eager, fused, guarded, kernels, native, parallel
 from riverrun.engine.choose import Choice, choose
 from riverrun.engine.program import Program
 from riverrun.engine.scanned import Override, Scanned
@@ -80,6 +80,11 @@ def scan(
         transformed=transformed,
         path=path,
     )
+    if choice.path == "native" and steps and batch:
+        return native.run(
+            program, weights, input, initial,
+            lengths=lengths, overrides=overrides, masks=masks, record=record, reverse=reverse,
+        )  # fmt: skip
     if choice.path == "torch" and steps and batch:
         match = kernels.match(program)
         assert match is not None
