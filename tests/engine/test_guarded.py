@@ -48,3 +48,20 @@ def test_only_what_wants_a_gradient_gets_one_and_backward_can_be_repeated():
     for a, b in zip(first, torch.autograd.grad(loss, list(c.weights.values())), strict=True):
         assert torch.equal(a, b)
         assert a.abs().max() > 0
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("lstm", "lstm"), ("gru_after", "gru"), ("elman", "rnn_tanh")])
+def test_the_kernel_runs_as_training_exactly_where_a_gradient_may_be_wanted(name, kernel, monkeypatch):
+    real, modes = getattr(torch, kernel), []
+
+    def spy(*given):
+        modes.append(given[6 if isinstance(given[3], bool) else 7])  # a packed call names its batch sizes, too
+        return real(*given)
+
+    monkeypatch.setattr(torch, kernel, spy)
+    c = case(name, dtype=torch.float32)
+    for lengths in (None, torch.tensor([5, 1, 2, 3])):
+        scan(c.program, c.weights, c.input, c.initial, lengths=lengths, path="torch")
+        with torch.no_grad():
+            scan(c.program, c.weights, c.input, c.initial, lengths=lengths, path="torch")
+    assert modes == [True, False, True, False]  # cuDNN has no backward of what did not run as training

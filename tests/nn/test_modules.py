@@ -387,3 +387,97 @@ def test_wrong_extras_of_a_constructor_are_named():
     packed = pack_sequence([torch.zeros(3, 3)])
     with pytest.raises(UsageError, match="a PackedSequence brings its lengths"):
         LSTM(3, 4)(packed, lengths=torch.tensor([3]))
+
+
+# Where torch's kernel has a first derivative only -----------------------------------------------------------------
+
+
+@pytest.fixture
+def once(monkeypatch):
+    """The CPU as if it were a GPU, whose kernels have no second derivative; returns how often they ran guarded."""
+    from riverrun.engine import guarded
+
+    real, ran = guarded._Once.apply, []
+    monkeypatch.setattr(guarded, "only_once", lambda device: True)
+    monkeypatch.setattr(guarded._Once, "apply", lambda *given: ran.append(1) or real(*given))
+    return ran
+
+
+LAYOUTS = {
+    "padded": {},
+    "batch first, no bias": {"batch_first": True, "bias": False},
+    "packed": {},
+    "one sequence": {},
+    "without a state": {},
+}
+
+
+@each
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("training", [True, False])
+def test_on_a_gpu_a_plain_call_s_gradient_has_a_gradient(once, name, layout, training):
+    options = {"num_layers": 2, "bidirectional": True, "dropout": 0.0 if training else 0.5, **LAYOUTS[layout]}
+    if name == "LSTM" and layout == "padded":
+        options["proj_size"] = 3
+    ours, theirs = (module.train(training) for module in both(name, 3, 4, **options))
+    x = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
+    rows = 5 if options.get("batch_first") else 3
+    h = hidden(name, 4, rows, 4)
+    if "proj_size" in options:
+        h = (h[0][..., :3], h[1])
+    if layout == "one sequence":
+        h = tuple(s[:, 0] for s in h) if isinstance(h, tuple) else h[:, 0]
+    leaves = [] if layout == "without a state" else [s.requires_grad_() for s in flat(h)]
+    found = []
+    for module in (ours, theirs):
+        given = pack_padded_sequence(x, torch.tensor([2, 5, 3]), enforce_sorted=False) if layout == "packed" else x
+        given = x[:, 0] if layout == "one sequence" else given
+        result = module(given) if layout == "without a state" else module(given, h)
+        tensors = [x, *leaves, *module.parameters()]
+        slopes = torch.autograd.grad(sum(t.square().sum() for t in flat(result)), tensors, create_graph=True)
+        curved = torch.autograd.grad(sum(s.square().sum() for s in slopes), tensors)
+        assert isinstance(result[0], PackedSequence) == (layout == "packed")
+        found.append([*flat(result), *slopes, *curved])
+    assert len(once) == 1
+    torch.testing.assert_close(*found, **GRADIENT)
+
+
+@each
+def test_on_a_gpu_parametrised_and_swapped_weights_get_their_gradients(once, name):
+    ours, theirs = both(name, 3, 4)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    new = {key: torch.randn_like(value).requires_grad_() for key, value in ours.named_parameters()}
+    found = []
+    for module in (ours, theirs):
+        output = torch.func.functional_call(module, new, (x,))[0]
+        found.append([output, *torch.autograd.grad(output.square().sum(), list(new.values()))])
+    torch.testing.assert_close(*found, **GRADIENT)
+    for module in (ours, theirs):
+        torch.nn.utils.parametrizations.weight_norm(module, "weight_hh_l0")
+        output = module(x)[0]
+        found.append([output, *torch.autograd.grad(output.square().sum(), list(module.parameters()))])
+    torch.testing.assert_close(*found[2:], **GRADIENT)
+    assert len(once) == 2
+
+
+@each
+def test_on_a_gpu_a_call_without_gradient_or_with_torch_s_dropout_is_torch_s_alone(once, name):
+    ours, _ = both(name, 3, 4, num_layers=2, dropout=0.5)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    with torch.no_grad():
+        ours(x)
+    ours(x)[0].sum().backward()
+    assert once == []
+    with pytest.raises(RuntimeError, match="must be equal to input_size"):
+        both(name, 3, 4)[0](torch.zeros(5, 2, 7, dtype=torch.float64))
+
+
+@each
+def test_on_a_gpu_what_the_kernel_saved_is_freed_by_backward_unless_it_is_to_be_kept(once, name):
+    ours, _ = both(name, 3, 4)
+    loss = ours(torch.randn(5, 2, 3, dtype=torch.float64))[0].square().sum()
+    first = torch.autograd.grad(loss, list(ours.parameters()), retain_graph=True)
+    second = torch.autograd.grad(loss, list(ours.parameters()))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match="a second time"):
+        torch.autograd.grad(loss, list(ours.parameters()))

@@ -2,7 +2,8 @@
 
 The three *are* torch.nn's: each is a subclass, so isinstance, parameter names and order, initial weights, state_dict,
 pickling and error messages are torch's own, and a plain call runs torch's own kernel with nothing in between. What
-torch refuses goes through riverrun's engine on views of the same flat tensors: T = 0, lengths of 0, jvp, vmap, and the
+torch refuses goes through riverrun's engine on views of the same flat tensors: T = 0, lengths of 0, jvp, vmap, the
+gradient of a gradient on a GPU (not with torch's dropout between layers, which is drawn inside cuDNN), and the
 keyword-only extras.
 
 Extras of the constructor, each as in `Recurrent`: dropouts (but `between`, which is torch's `dropout`), norm,

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from riverrun.errors import UsageError
 from riverrun.layers.stack import State
 from riverrun.nn.dropin import DropIn, weights
+from riverrun.nn.plain import plain
 
 Hidden = Tensor | tuple[Tensor, Tensor] | None
 
@@ -31,7 +32,7 @@ def call(
     """(output, hidden), with `record` (output, hidden, records). `torchs` is torch's forward of the same module."""
     asked = lengths is not None or resets is not None or len(record) > 0 or path is not None
     if module.plain and not asked and not _empty(module, input) and not _transformed():
-        return torchs(input, hx)
+        return plain(module, torchs, _looped, input, hx)
     if isinstance(input, PackedSequence):
         if lengths is not None or resets is not None:
             raise UsageError(
@@ -41,6 +42,13 @@ def call(
     if input.dim() not in (2, 3) or _dimensions(hx) not in (None, input.dim()):
         return torchs(input, hx)  # which says what is wrong
     return _padded(module, input, hx, lengths, resets, record, path)
+
+
+def _looped(module: DropIn, input: Tensor | PackedSequence, hx: Hidden) -> Any:
+    """The plain call by the autograd loop."""
+    if isinstance(input, PackedSequence):
+        return _packed(module, input, hx, (), "eager")
+    return _padded(module, input, hx, None, None, (), "eager")
 
 
 def _empty(module: DropIn, input: Tensor | PackedSequence) -> bool:
