@@ -14,6 +14,7 @@ import pytest
 from cli.material import SMALL, TEXT, Riverrun
 
 from riverrun import configuration
+from riverrun.engine.library import find, library
 from riverrun.pipeline.plan import restore, schema
 
 COMPLETE = [
@@ -222,6 +223,32 @@ def test_doctor_names_a_kernel_and_the_reason_for_every_cell(riverrun: Riverrun)
     assert set(facts["kernels"]) == set(cells.names())
     assert facts["problems"] == []
     assert "All is well." in riverrun("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("variables", "code", "said"),
+    [
+        ({"RIVERRUN_NATIVE": "0"}, 0, "engine     the native engine is turned off by RIVERRUN_NATIVE=0.\n"),
+        ({"RIVERRUN_NATIVE": "no"}, 4, "PROBLEM    RIVERRUN_NATIVE is 'no'. Set it to 0 or 1.\n"),
+        ({"RIVERRUN_NATIVE": "1", "RIVERRUN_LIBRARY": "none.so"}, 4, "engine     RIVERRUN_LIBRARY is 'none.so', which"),
+    ],
+)
+def test_doctor_says_what_there_is_of_the_native_engine(
+    riverrun: Riverrun, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], code: int, said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("riverrun.engine.library.library", lambda: find(os.environ))
+    done = riverrun("doctor")
+    assert done.code == code, done.out
+    assert said in done.out
+
+
+def test_doctor_names_the_native_engines_instruction_set(riverrun: Riverrun) -> None:
+    there = library()
+    if there.handle is None:
+        pytest.skip(there.reason)
+    assert f"engine     native, {there.isa} ({there.path})\n" in riverrun("doctor").out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -134,8 +134,8 @@ def test_a_fork_in_the_middle_of_another_threads_call():
 EXITS = {
     "after use": "trial(4, 8)",
     "asleep": "trial(4, 8); time.sleep(0.1)",
-    "in a daemon thread's call": "threading.Thread(target=trial, args=(4, 64, 10**7), daemon=True).start(); time.sleep(0.05)",
-    "in a daemon thread's endless calls": "threading.Thread(target=forever, daemon=True).start(); time.sleep(0.05)",
+    "in a daemon thread's call": "start(trial, 4, 64, 10**7)",
+    "in a daemon thread's endless calls": "start(forever)",
     "with an exception": "trial(4, 8); raise SystemExit(0)",
     "forked": "trial(4, 8); child = os.fork(); trial(4, 8); child and os.waitpid(child, 0)",
 }
@@ -154,6 +154,9 @@ def trial(threads, parts, loops=1):
 def forever():
     while True:
         trial(4, 8, 1000)
+def start(*call):
+    threading.Thread(target=call[0], args=call[1:], daemon=True).start()
+    time.sleep(0.05)
 {EXITS[how]}
 """
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Say what this machine can do: versions, device, precision, and the kernel of every cell with the reason.
+"""Say what this machine can do: versions, device, precision, the native engine, and the kernel of every cell and why.
 
 Exits with 4 where something is not as it must be.
 """
@@ -37,6 +37,7 @@ def examine(device_name: str) -> dict[str, Any]:
     import torch
 
     from riverrun import cells
+    from riverrun.engine.library import library
     from riverrun.layers.recurrent import Recurrent
     from riverrun.run import environment
     from riverrun.training.hardware import choose_device, choose_precision
@@ -51,6 +52,9 @@ def examine(device_name: str) -> dict[str, Any]:
         input = torch.randn(3, 2, 8, device=device)
         if not bool(torch.isfinite(layer(input).output).all()):
             problems.append(f"{name}: non-finite output on {device}")
+    engine = library()
+    if engine.broken:
+        problems.append(f"{engine.reason}. {engine.remedy}")
     free = shutil.disk_usage(".").free
     if free < 1 << 30:
         problems.append(f"less than 1 GiB is free on this disk ({free >> 20} MiB)")
@@ -61,6 +65,12 @@ def examine(device_name: str) -> dict[str, Any]:
         "gpu": gpu,
         "precision": precision.name,
         "precision_reason": precision.reason,
+        "engine": {
+            "instruction_set": engine.isa,
+            "library": str(engine.path or ""),
+            "reason": engine.reason,
+            "remedy": engine.remedy,
+        },
         "threads": torch.get_num_threads(),
         "disk_free_bytes": free,
         "kernels": kernels,
@@ -76,6 +86,7 @@ def tell(facts: dict[str, Any]) -> list[str]:
         f"machine    {facts['processor']}, {facts['processors']} processors, {facts['platform']}",
         f"device     {facts['device']}" + (f" ({facts['gpu']})" if facts["gpu"] else ""),
         f"precision  {facts['precision']}: {facts['precision_reason']}",
+        f"engine     {_engine(facts['engine'])}",
         f"threads    {facts['threads']}",
         f"disk       {facts['disk_free_bytes'] / 2**30:.1f} GiB free here",
         "",
@@ -86,3 +97,9 @@ def tell(facts: dict[str, Any]) -> list[str]:
     if not facts["problems"]:
         lines.append("All is well.")
     return lines
+
+
+def _engine(facts: dict[str, str]) -> str:
+    if facts["reason"]:
+        return f"{facts['reason']}. {facts['remedy']}".rstrip()
+    return f"native, {facts['instruction_set']} ({facts['library']})"

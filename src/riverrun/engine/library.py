@@ -23,10 +23,12 @@ FILE = "_engine.so"
 
 
 class Library(NamedTuple):
-    """The loaded library, or None and the reason as a plain clause."""
+    """The loaded library; or None, why as a plain clause, and what to do about it as a sentence."""
 
     handle: ctypes.CDLL | None
-    reason: str
+    reason: str = ""
+    remedy: str = ""
+    broken: bool = False  # it is asked for or lies there, and cannot serve
     path: Path | None = None
     isa: str = ""
 
@@ -43,7 +45,7 @@ def find(environment: Mapping[str, str]) -> Library:
     if wanted == "0":
         return Library(None, "the native engine is turned off by RIVERRUN_NATIVE=0")
     if wanted not in ("", "1"):
-        return Library(None, f"RIVERRUN_NATIVE is {wanted!r}, expected 0 or 1")
+        return Library(None, f"RIVERRUN_NATIVE is {wanted!r}", "Set it to 0 or 1.", broken=True)
     named = environment.get("RIVERRUN_LIBRARY", "")
     # An editable install may spread the package over several folders.
     places = [Path(named)] if named else [Path(folder) / FILE for folder in riverrun.__path__]
@@ -51,19 +53,16 @@ def find(environment: Mapping[str, str]) -> Library:
     if path is not None:
         return _load(path, environment.get("RIVERRUN_ISA", ""))
     if named:
-        return Library(None, f"RIVERRUN_LIBRARY names {named}, which is no file")
-    return Library(None, "the native engine is not built")
+        return Library(None, f"RIVERRUN_LIBRARY is {named!r}, which is no file", "Leave it out.", broken=True)
+    return Library(None, "the native engine is not built", _remedy())
 
 
-def remedy() -> str:
-    """What to do where the engine is not built, as a sentence."""
+def _remedy() -> str:
     if (Path(__file__).parents[3] / "csrc").is_dir():
-        return "Run `make engine`: it needs CMake and a C++ compiler (g++ or clang++)."
-    # pip keeps a wheel that it has built, this one without the engine.
-    return (
-        "Install a C++ compiler (g++ or clang++), then "
-        "`pip install --force-reinstall --no-deps --no-cache-dir riverrun`."
-    )
+        return "Run `make engine`; it needs CMake and a C++ compiler (g++ or clang++)."
+    # Without its cache pip would install the wheel again that it made without a compiler.
+    again = "pip install --force-reinstall --no-deps --no-cache-dir riverrun"
+    return f"Install a C++ compiler (g++ or clang++), then riverrun once more: `{again}`."
 
 
 def _load(path: Path, isa: str) -> Library:
@@ -72,18 +71,18 @@ def _load(path: Path, isa: str) -> Library:
         handle.rr_abi.restype = ctypes.c_int
         abi = handle.rr_abi()
     except (OSError, AttributeError) as error:
-        return Library(None, f"{path} cannot be loaded ({error})", path)
+        return Library(None, f"{path} cannot be loaded ({error})", _remedy(), broken=True, path=path)
     if abi != ABI:
-        why = f"{path} is of another version of riverrun (its interface is {abi}, {ABI} is expected)"
-        return Library(None, why, path)
+        reason = f"{path} is of another version of riverrun (its interface is {abi}, {ABI} is expected)"
+        return Library(None, reason, _remedy(), broken=True, path=path)
     handle.rr_compiled.argtypes = [ctypes.c_int]
     handle.rr_compiled.restype = handle.rr_isa.restype = handle.rr_version.restype = ctypes.c_char_p
     handle.rr_choose.argtypes = [ctypes.c_char_p]
     refused = handle.rr_choose(isa.encode())
     if not refused:
-        return Library(handle, "", path, handle.rr_isa().decode())
+        return Library(handle, path=path, isa=handle.rr_isa().decode())
     compiled: list[str] = []
     while name := handle.rr_compiled(len(compiled)):
         compiled.append(name.decode())
-    why = "which this processor lacks" if refused == 2 else f"expected one of {', '.join(compiled)}"
-    return Library(None, f"RIVERRUN_ISA is {isa!r}, {why}", path)
+    reason = f"RIVERRUN_ISA is {isa!r}, " + ("which this processor lacks" if refused == 2 else "which is not compiled")
+    return Library(None, reason, f"Leave it out, or set one of {', '.join(compiled)}.", broken=True, path=path)
