@@ -10,7 +10,7 @@ EDITABLE := --config-settings=wheel.cmake=false --config-settings=editable.mode=
 RUN_STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: demo test check lint types check-slow engine engine-if-possible clean
+.PHONY: demo test check lint types check-slow sanitize engine engine-if-possible clean
 
 demo: $(RUN_STAMP) engine-if-possible
 	$(BIN)/riverrun train --preset demo -o runs/demo
@@ -34,6 +34,16 @@ check-slow: $(TEST_STAMP) engine-if-possible
 engine:
 	cmake -S . -B build/engine -DRIVERRUN_INPLACE=ON
 	cmake --build build/engine --parallel
+
+# The engine's tests on a library that watches every access to memory and all undefined behaviour (Linux with g++).
+# Memory comes filled with 0xff, which is NaN, so that a read of what nobody wrote shows.
+sanitize: CXX := g++
+sanitize: $(TEST_STAMP)
+	cmake -S . -B build/sanitize -DRIVERRUN_SANITIZE=ON -DCMAKE_CXX_COMPILER=$(CXX)
+	cmake --build build/sanitize --parallel
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:malloc_fill_byte=255:max_malloc_fill_size=268435456 UBSAN_OPTIONS=print_stacktrace=1 \
+	RIVERRUN_LIBRARY=$(CURDIR)/build/sanitize/_engine.so RIVERRUN_NATIVE=1 $(BIN)/python -m pytest tests/engine
 
 # Without a compiler everything works too, only slower.
 engine-if-possible:
