@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from riverrun.data import DataOptions, Tokenizer, Tokens, encoding, read, tokenise, tokens
+from riverrun.data.unfinished import LOCK, unfinished
 from riverrun.errors import DataError
 
 LINES = [f"line {n} of Ünïcode text, {n * n} \n" for n in range(400)]
@@ -122,6 +123,48 @@ def test_a_failed_write_leaves_nothing_and_is_told(
     with pytest.raises(DataError, match=r"cannot be written .No space left on device"):
         stored(corpus_files, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(corpus_files: list[Path], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    left, home = cache / ".tmp-tokens-0123-7-0123", stored(corpus_files, cache)[1][0]
+    left.mkdir()
+    (left / LOCK).touch()
+    (left / "train.part").write_bytes(b"half")
+    with unfinished(cache, "tokens-another") as living:
+        found, homes = stored(corpus_files, cache)
+        assert homes == sorted([home, living])
+    assert isinstance(found.ids, np.memmap)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_mapped_corpus_tells_of_its_rows_without_reading_them(
+    kept: bool, corpus_files: list[Path], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    _, [home] = stored(corpus_files, cache)
+    if not kept:  # written by an earlier version
+        about = json.loads((home / "tokens.json").read_text())
+        del about["rows"]
+        (home / "tokens.json").write_text(json.dumps(about))
+    corpus = read(corpus_files, DataOptions(tokens="bytes"))
+    tokenise(corpus, Tokenizer.train([], "bytes"), cache, in_memory=0)
+    read_again: list[int] = []
+    real = corpus.pieces
+    corpus.pieces = lambda *_: (read_again.append(1), real())[1]  # type: ignore[method-assign]
+    assert corpus.files == read(corpus_files, DataOptions(tokens="bytes")).files
+    assert bool(read_again) != kept
+
+
+def test_what_another_process_has_checked_is_mapped_as_it_is(
+    corpus_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    stored(corpus_files, cache)
+    monkeypatch.setattr(tokens, "sha256_file", None)
+    corpus = read(corpus_files, DataOptions(tokens="bytes"))
+    found = tokenise(corpus, Tokenizer.train([], "bytes"), cache, in_memory=0, checked=True)
+    assert isinstance(found.ids, np.memmap)
 
 
 @pytest.mark.parametrize("in_memory", [0, 1 << 20])

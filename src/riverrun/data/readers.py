@@ -6,10 +6,10 @@ in each row's column; a field or column `split` (train, valid, test) decides the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from riverrun.data import builtin
 from riverrun.data.encoding import BLOCK, decoded, fault, lines
@@ -79,14 +79,27 @@ class Corpus:
     @property
     def files(self) -> list[FileRecord]:
         """The record of every file; reads them through if that has not been done yet."""
+        return [
+            FileRecord(source.name, source.sha256, source.size, tally.rows, tally.dropped, tuple(tally.reasons))
+            for source, tally in zip(self.sources, self._tallied(), strict=True)
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Of each file, what reading it has counted, as plain values for `recall`."""
+        return [asdict(tally) for tally in self._tallied()]
+
+    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what `rows` told of the same files, so that `files` need not read them again."""
+        tallies = [_Tally(tally["rows"], tally["dropped"], list(tally["reasons"])) for tally in rows]
+        if len(tallies) == len(self.sources):
+            self._tallies = tallies
+
+    def _tallied(self) -> list[_Tally]:
         if self._tallies is None:
             for _ in self.pieces():
                 pass
         assert self._tallies is not None
-        return [
-            FileRecord(source.name, source.sha256, source.size, tally.rows, tally.dropped, tuple(tally.reasons))
-            for source, tally in zip(self.sources, self._tallies, strict=True)
-        ]
+        return self._tallies
 
     def pieces(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Piece]:
         """All text, in order. progress(bytes read, bytes in all) is called after each piece.

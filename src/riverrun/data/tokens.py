@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -19,14 +20,16 @@ from numpy.typing import NDArray
 
 from riverrun.data.readers import Corpus, Piece
 from riverrun.data.tokenizer import Tokenizer
+from riverrun.data.unfinished import finish, sweep, unfinished
 from riverrun.errors import DataError
-from riverrun.files import TEMP, sha256_file, write_atomic
+from riverrun.files import sha256_file, write_atomic
 
 Progress = Callable[[int, int], None]  # bytes read so far, bytes in all
 
 IN_MEMORY = 1 << 28  # bytes of ids; more go to a file where a folder is given
 _TOGETHER = 1 << 20  # characters encoded at once
-_PARTS = ("train", "valid", "test")
+PARTS = ("train", "valid", "test")
+_STORED = "tokens-"  # and the key: the name of a stored array
 _FORMAT = 1
 
 
@@ -53,39 +56,45 @@ def tokenise(
     progress: Progress | None = None,
     *,
     in_memory: int | None = None,
+    checked: bool = False,
 ) -> Tokens:
     """All of `corpus` as Tokens; rows with a `split` column in the order train, valid, test.
 
     folder: where an array of more than `in_memory` bytes (None: `IN_MEMORY`) goes; without one it stays in memory,
     whatever its size. It is written whole or not at all, and mapped again when the same is asked for; processes that
-    write the same at once do not disturb each other. progress(bytes read, bytes in all).
+    write the same at once do not disturb each other, and what a killed one left half written is removed.
+    progress(bytes read, bytes in all). checked: the stored array has just been compared with its SHA-256 by another
+    process of this machine, and is mapped as it is.
     Raises DataError for a corpus that cannot be read or has no text, or where the folder cannot be written.
     """
     in_memory = IN_MEMORY if in_memory is None else in_memory
     if folder is None:
-        return _gather(corpus, tokenizer, None, progress, in_memory)
-    home = folder / f"tokens-{_key(corpus, tokenizer)[:16]}"
-    stored = _load(home)
+        tokens = _gather(corpus, tokenizer, None, progress, in_memory)
+        assert tokens is not None
+        return tokens
+    sweep(folder, _STORED)
+    home = folder / f"{_STORED}{_key(corpus, tokenizer)[:16]}"
+    stored = _load(home, corpus, checked)
     if stored is not None:
         return stored
     shutil.rmtree(home, ignore_errors=True)  # one that does not load
-    temp = folder / f"{TEMP}{home.name}-{os.getpid()}"
     try:
-        tokens = _gather(corpus, tokenizer, temp, progress, in_memory)
-        if not temp.exists():
-            return tokens
-        try:
-            os.replace(temp, home)
-        except OSError:
-            if not home.exists():  # else another process wrote the same meanwhile
-                raise
+        with ExitStack() as stack:
+            begun: list[Path] = []
+
+            def begin() -> Path:
+                begun.append(stack.enter_context(unfinished(folder, home.name)))
+                return begun[0]
+
+            tokens = _gather(corpus, tokenizer, begin, progress, in_memory)
+            if tokens is not None:
+                return tokens
+            finish(begun[0], home)
     except OSError as error:
         raise DataError(
             f"{folder}: the token array cannot be written ({error.strerror or error}). Make room for it, or read less."
         ) from None
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
-    stored = _load(home)
+    stored = _load(home, corpus, False)
     if stored is None:
         raise DataError(f"{home}: the token array that was just written does not read back. Check the disk.")
     return stored
@@ -116,41 +125,56 @@ class _Lane:
 
 
 def _gather(
-    corpus: Corpus, tokenizer: Tokenizer, temp: Path | None, progress: Progress | None, in_memory: int
-) -> Tokens:
-    lanes = {part: _Lane(tokenizer.dtype) for part in _PARTS}
-    told, spilled = False, False
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    begin: Callable[[], Path] | None,
+    progress: Progress | None,
+    in_memory: int,
+) -> Tokens | None:
+    """The tokens; None where they were too many for memory and lie in the folder that `begin` made."""
+    lanes = {part: _Lane(tokenizer.dtype) for part in PARTS}
+    told, temp = False, None
     try:
-        for part, pieces in _batches(corpus.pieces(progress)):
+        for part, pieces in batches(corpus.pieces(progress)):
             told = told or part != ""
             ids, counts = tokenizer.encode_each([piece.text for piece in pieces], unseen="unknown")
-            before = np.cumsum([0, *counts[:-1]])
-            lanes[part or "train"].add(ids, before[[piece.starts_document for piece in pieces]])
+            lanes[part or "train"].add(ids, beginnings(pieces, counts))
             size = sum(lane.count for lane in lanes.values()) * tokenizer.dtype.itemsize
-            if temp is not None and not spilled and size > in_memory:
-                shutil.rmtree(temp, ignore_errors=True)
-                temp.mkdir(parents=True)
+            if begin is not None and temp is None and size > in_memory:
+                temp = begin()
                 for name, lane in lanes.items():
                     lane.spill(temp / f"{name}.part")
-                spilled = True
-        ends = np.cumsum([lanes[part].count for part in _PARTS])
-        parts = (int(ends[0]), int(ends[1])) if told else None
-        shifts = zip(_PARTS, [0, *ends[:-1]], strict=True)
-        starts = np.concatenate(
-            [s + shift for part, shift in shifts for s in [*lanes[part].starts, np.zeros(0, np.int64)]]
-        )
-        if not spilled:
-            ids = np.concatenate([array for part in _PARTS for array in lanes[part].arrays])
+        starts, parts = arranged({part: (lane.count, lane.starts) for part, lane in lanes.items()}, told)
+        if temp is None:
+            ids = np.concatenate([array for part in PARTS for array in lanes[part].arrays])
             return Tokens(ids, starts, parts)
-        assert temp is not None
-        return _store(temp, lanes, starts, parts)
+        _store(temp, lanes, starts, parts, corpus)
+        return None
     finally:
         for lane in lanes.values():
             if lane.file is not None:
                 lane.file.close()
 
 
-def _batches(pieces: Iterator[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+def arranged(
+    lanes: Mapping[str, tuple[int, Sequence[NDArray[np.int64]]]], told: bool
+) -> tuple[NDArray[np.int64], tuple[int, int] | None]:
+    """Where documents begin once the parts lie one after the other, and where the first two parts end.
+
+    lanes: of each part its size, and where in it documents begin. told: whether rows said what part they belong to.
+    """
+    ends = np.cumsum([lanes[part][0] for part in PARTS])
+    shifts = zip(PARTS, [0, *ends[:-1]], strict=True)
+    starts = [found + shift for part, shift in shifts for found in lanes[part][1]]
+    return np.concatenate([*starts, np.zeros(0, np.int64)]), (int(ends[0]), int(ends[1])) if told else None
+
+
+def beginnings(pieces: Sequence[Piece], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Where in neighbouring pieces of these sizes documents begin."""
+    return np.cumsum([0, *sizes[:-1]])[[piece.starts_document for piece in pieces]]
+
+
+def batches(pieces: Iterator[Piece]) -> Iterator[tuple[str, list[Piece]]]:
     """Neighbouring pieces of one part, so many that encoding them together pays."""
     waiting: list[Piece] = []
     size = 0
@@ -164,11 +188,13 @@ def _batches(pieces: Iterator[Piece]) -> Iterator[tuple[str, list[Piece]]]:
         yield waiting[0].part, waiting
 
 
-def _store(temp: Path, lanes: dict[str, _Lane], starts: NDArray[np.int64], parts: tuple[int, int] | None) -> Tokens:
+def _store(
+    temp: Path, lanes: dict[str, _Lane], starts: NDArray[np.int64], parts: tuple[int, int] | None, corpus: Corpus
+) -> None:
     """Append the parts' files into one, with the document starts and a description of both beside it."""
     whole = lanes["train"]
     assert whole.file is not None
-    for part in _PARTS[1:]:
+    for part in PARTS[1:]:
         file = lanes[part].file
         assert file is not None
         file.seek(0)
@@ -179,28 +205,31 @@ def _store(temp: Path, lanes: dict[str, _Lane], starts: NDArray[np.int64], parts
     os.fsync(whole.file.fileno())
     os.replace(temp / "train.part", temp / "ids.bin")
     write_atomic(temp / "starts.bin", starts.tobytes())
-    count = sum(lane.count for lane in lanes.values())
     about = {
         "format": _FORMAT,
         "dtype": whole.dtype.str,
-        "count": count,
+        "count": sum(lane.count for lane in lanes.values()),
         "parts": parts,
+        "rows": corpus.rows(),
         "sha256": {name: sha256_file(temp / name) for name in ("ids.bin", "starts.bin")},
     }
     write_atomic(temp / "tokens.json", json.dumps(about, indent=1).encode())
-    return Tokens(np.memmap(temp / "ids.bin", whole.dtype, "r", shape=(count,)), starts, parts)
 
 
-def _load(home: Path) -> Tokens | None:
+def _load(home: Path, corpus: Corpus, checked: bool) -> Tokens | None:
     """The stored tokens, mapped, or None where they are absent or not what was written."""
     try:
         about = json.loads((home / "tokens.json").read_bytes())
-        if about["format"] != _FORMAT or any(sha256_file(home / name) != sha for name, sha in about["sha256"].items()):
+        if about["format"] != _FORMAT:
+            return None
+        if not checked and any(sha256_file(home / name) != sha for name, sha in about["sha256"].items()):
             return None
         ids = np.memmap(home / "ids.bin", np.dtype(about["dtype"]), "r", shape=(about["count"],))
         starts = np.fromfile(home / "starts.bin", np.int64)
+        if about.get("rows"):  # arrays of earlier versions lack them: the files are then read for it
+            corpus.recall(about["rows"])
         return Tokens(ids, starts, tuple(about["parts"]) if about["parts"] else None)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
