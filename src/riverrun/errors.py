@@ -2,6 +2,7 @@
 
     RiverrunError
     ├── UsageError          exit 2   an option, an argument or a key is wrong
+    │   ├── OptionError     exit 2   the same, of one option that it names by its key
     │   └── CellError       exit 2   a cell's `step` uses what the engine cannot trace
     ├── DataError           exit 3   a file or its content is not what was expected
     │   └── ModelError      exit 3   a model or checkpoint is missing, corrupted or newer
@@ -28,6 +29,23 @@ class UsageError(RiverrunError, ValueError):
     """An option, an argument or a configuration key is wrong."""
 
     exit_code = 2
+
+
+class OptionError(UsageError):
+    """One option is wrong: `name` is its key (or a layer's argument), `problem` the rest of the sentence.
+
+    Where options are typed, on a command line or in a file, the name is put as it was typed there.
+
+    >>> str(OptionError("hidden", "expected a whole number, got 'x'."))
+    "hidden: expected a whole number, got 'x'."
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name, self.problem = name, problem
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.problem}"
 
 
 class CellError(UsageError):

@@ -161,7 +161,7 @@ def test_weight_dropout_spares_the_projection():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_a_dropout_that_is_no_probability_is_refused_by_its_name(name, value):
-    with pytest.raises(UsageError, match=rf"dropouts.{name} must be a probability"):
+    with pytest.raises(UsageError, match=rf"dropouts.{name}: expected a probability"):
         Dropouts(**{name: value})
 
 

@@ -7,7 +7,7 @@ import torch
 
 import riverrun.nn
 from riverrun.errors import UsageError
-from riverrun.layers import Initialisation, Recurrent
+from riverrun.layers import Depth, Initialisation, Recurrent
 
 
 def weights(cell: str, hidden: int = 32, **options) -> dict[str, torch.Tensor]:
@@ -53,7 +53,6 @@ def test_the_forget_gate_starts_at_the_forget_bias_and_no_other_does():
     assert (w["b.f"] == 1).all()
     assert all((w[f"b.{key}"] == 0).all() for key in "igo")
     assert (weights("lstm", forget_bias=2.5)["b.f"] == 2.5).all()
-    assert (weights("gru", forget_bias=2.5)["b.z"] == 0).all()
 
 
 def test_chrono_spreads_the_forget_gates_memory_up_to_t_max_and_mirrors_the_input_gate():
@@ -78,8 +77,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     ("options", "message"),
     [
         ({"recurrent": "orthgonal"}, "Did you mean 'orthogonal'"),
-        ({"input": "xavier"}, "initialisation.input must be one of"),
-        ({"chrono": 2}, "initialisation.chrono is the longest memory in steps, from 3"),
+        ({"input": "xavier"}, "initialisation.input: expected one of"),
+        ({"chrono": 2}, "initialisation.chrono: expected the longest memory in steps, from 3"),
     ],
 )
 def test_a_start_that_does_not_exist_is_refused_by_its_name(options, message):
@@ -94,3 +93,30 @@ def test_chrono_is_refused_where_no_gate_could_take_it(cell, bias):
     drop_in = {"elman": riverrun.nn.RNN, "lstm": riverrun.nn.LSTM}[cell]
     with pytest.raises(UsageError, match=r"initialisation\.chrono"):
         drop_in(3, 4, bias=bias, initialisation=Initialisation(chrono=10))
+
+
+@pytest.mark.parametrize(
+    ("cell", "layer", "start", "message"),
+    [
+        ("gru", {}, {"forget_bias": 2.5}, r"initialisation\.forget_bias: this cell has no forget gate"),
+        ("lstm", {"bias": False}, {"forget_bias": 2.5}, r"initialisation\.forget_bias: this cell has no forget gate"),
+        ("lstm", {}, {"forget_bias": 2.5, "chrono": 10}, r"initialisation\.forget_bias: chrono takes its place"),
+        ("mingru", {}, {"recurrent": "identity"}, r"initialisation\.recurrent: this cell has no recurrent matrix"),
+        ("minlstm", {}, {"recurrent": "identity"}, r"initialisation\.recurrent: this cell has no recurrent matrix"),
+    ],
+)
+def test_a_start_that_would_do_nothing_is_refused(cell, layer, start, message):
+    with pytest.raises(UsageError, match=message):
+        Recurrent(cell, 3, 4, **layer, initialisation=Initialisation(**start))
+    if cell in ("gru", "lstm"):
+        drop_in = {"gru": riverrun.nn.GRU, "lstm": riverrun.nn.LSTM}[cell]
+        with pytest.raises(UsageError, match=message):
+            drop_in(3, 4, **layer, initialisation=Initialisation(**start))
+
+
+def test_a_matrix_that_an_option_brings_can_start_as_asked_for():
+    for more in ({"projection": 4}, {"depth": Depth(hidden=2)}):
+        layer = Recurrent("mingru", 3, 4, **more, initialisation=Initialisation(recurrent="identity"))
+        matrices = [p for name, p in layer.named_parameters() if ".U." in name]
+        assert matrices
+        assert all(torch.equal(p, torch.eye(4)) for p in matrices)

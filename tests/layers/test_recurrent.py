@@ -329,12 +329,12 @@ def test_wrong_arguments_are_named_with_what_was_expected_and_what_came(argument
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"direction": "backward"}, "direction must be one of forward, reverse, both; got 'backward'."),
+        ({"direction": "backward"}, "direction: expected one of forward, reverse, both; got 'backward'."),
         ({"skip": "residul"}, "Did you mean 'residual'?"),
-        ({"hidden_size": 0}, "hidden_size must be a whole number from 1, got 0"),
+        ({"hidden_size": 0}, "hidden_size: expected a whole number from 1, got 0"),
         ({"output_size": 3}, "output_size: cell 'gru' has no output of a width of its own"),
-        ({"projection": -1}, "projection must be a width"),
-        ({"skip": "residual"}, "skip='residual' finds nothing to connect"),
+        ({"projection": -1}, "projection: expected a width"),
+        ({"skip": "residual"}, "skip: 'residual' finds nothing to connect"),
         ({"skip": "residual", "input_size": 4, "depth": Depth(input=2), "projection": 3}, "in one layer from 4 to 3"),
         (
             {"cell": "mingru", "dropouts": Dropouts(weight=0.1)},

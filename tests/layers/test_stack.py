@@ -195,7 +195,7 @@ def test_the_output_is_zero_at_padding_whatever_comes_after_the_recurrence():
 @pytest.mark.parametrize("options", [{"input": 0}, {"hidden": 1.5}, {"output": -1}])
 def test_a_depth_that_is_no_whole_number_is_refused_by_its_name(options):
     (name,) = options
-    with pytest.raises(UsageError, match=rf"depth.{name} must be a whole number from 1"):
+    with pytest.raises(UsageError, match=rf"depth.{name}: expected a whole number from 1"):
         Depth(**options)
 
 

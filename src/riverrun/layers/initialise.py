@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from riverrun.cells.cell import Initialise
-from riverrun.errors import UsageError
+from riverrun.errors import OptionError
 from riverrun.layers.options import Initialisation
 
 
@@ -35,8 +35,10 @@ def initial_weights(
 
     Matrices start as `options` says; where it leaves U to the cell, as the cell says, else orthogonal. Gains of layer
     norm start at 1, all other vectors at 0, apart from the biases of the gates that the cell calls forget, keep, write.
-    Raises UsageError for chrono where there is no such bias.
+    Raises OptionError for what was asked for and has nothing to act on: matrices U, or such biases.
     """
+    if options.recurrent != "cell" and all(len(shape) < 2 or name.startswith("W.") for name, shape in shapes.items()):
+        raise OptionError("initialisation.recurrent", "this cell has no recurrent matrix that could start so.")
     recurrent = (cell.recurrent or "orthogonal") if options.recurrent == "cell" else options.recurrent
     found: dict[str, Tensor] = {}
     for name, shape in shapes.items():
@@ -55,6 +57,11 @@ def _gate_biases(found: dict[str, Tensor], options: Initialisation, cell: Initia
     def bias(key: str) -> Tensor | None:
         return found.get(f"b.{key}")
 
+    if options.forget_bias != Initialisation().forget_bias:
+        if options.chrono:
+            raise OptionError("initialisation.forget_bias", "chrono takes its place. Leave one of the two out.")
+        if all(bias(key) is None for key in cell.forget):
+            raise OptionError("initialisation.forget_bias", "this cell has no forget gate with a bias.")
     if not options.chrono:
         for key in cell.forget:
             if (b := bias(key)) is not None:
@@ -62,7 +69,9 @@ def _gate_biases(found: dict[str, Tensor], options: Initialisation, cell: Initia
         return
     sizes = {b.shape for key in (*cell.forget, *cell.keep, *cell.write) if (b := bias(key)) is not None}
     if not sizes:
-        raise UsageError("initialisation.chrono: expected gates with biases that keep or write the state; none here")
+        raise OptionError(
+            "initialisation.chrono", "expected gates with biases that keep or write the state; none here."
+        )
     # One draw for each width: forget and write gates of a unit are opposites.
     spans = {size: torch.log(torch.empty(size).uniform_(1, options.chrono - 1)) for size in sorted(sizes)}
     for keys, sign in (((*cell.forget, *cell.keep), 1.0), (cell.write, -1.0)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, nearest
 
 RECURRENT = ("cell", "orthogonal", "identity", "uniform", "glorot", "normal")
 INPUT = ("glorot", "uniform", "orthogonal", "normal")
@@ -36,7 +36,7 @@ class Dropouts:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value < 1:
-                raise UsageError(f"dropouts.{field.name} must be a probability in [0, 1), got {value!r}")
+                raise OptionError(f"dropouts.{field.name}", f"expected a probability in [0, 1), got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Depth:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (isinstance(value, int) and value >= 1):
-                raise UsageError(f"depth.{field.name} must be a whole number from 1, got {value!r}")
+                raise OptionError(f"depth.{field.name}", f"expected a whole number from 1, got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,8 @@ class Initialisation:
     chrono       0, or T_max: the forget gate's bias starts at log(U(1, T_max - 1)) and the input gate's, where there is
                  one, at its negative, so that memory spans up to T_max steps (Tallec and Ollivier 2018); it takes the
                  place of forget_bias
+
+    What is given and would do nothing in a layer (no matrix U.k, no forget gate with a bias) is an error there.
     """
 
     recurrent: str = "cell"
@@ -85,8 +87,9 @@ class Initialisation:
             value = getattr(self, name)
             if value not in known:
                 hint = nearest(str(value), known)
-                raise UsageError(f"initialisation.{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+                problem = f"expected one of {', '.join(known)}; got {value!r}.{hint}"
+                raise OptionError(f"initialisation.{name}", problem)
         if not (isinstance(self.chrono, int) and (self.chrono == 0 or self.chrono >= 3)):
-            raise UsageError(
-                f"initialisation.chrono is the longest memory in steps, from 3 (0: off); got {self.chrono!r}"
+            raise OptionError(
+                "initialisation.chrono", f"expected the longest memory in steps, from 3 (0: off), got {self.chrono!r}."
             )

@@ -22,7 +22,7 @@ from riverrun.engine.choose import choose
 from riverrun.engine.program import Program
 from riverrun.engine.scan import scan
 from riverrun.engine.scanned import Override
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, UsageError, nearest
 from riverrun.layers.masks import drop_connections, dropout, inverted, loop_masks
 from riverrun.layers.options import Depth, Dropouts
 from riverrun.layers.projection import WEIGHT, WIDTH, feeds_back
@@ -75,32 +75,33 @@ class Stack:
         for name in ("input_size", "hidden_size", "num_layers"):
             value = getattr(self, name)
             if not (isinstance(value, int) and value > 0):
-                raise UsageError(f"{name} must be a whole number from 1, got {value!r}")
+                raise OptionError(name, f"expected a whole number from 1, got {value!r}.")
         for name, known in (("direction", tuple(DIRECTIONS)), ("skip", SKIPS)):
             value = getattr(self, name)
             if value not in known:
-                raise UsageError(
-                    f"{name} must be one of {', '.join(known)}; got {value!r}.{nearest(str(value), known)}"
-                )
+                hint = nearest(str(value), known)
+                raise OptionError(name, f"expected one of {', '.join(known)}; got {value!r}.{hint}")
         if not (isinstance(self.projection, int) and self.projection >= 0):
-            raise UsageError(f"projection must be a width from 1, or 0 for none; got {self.projection!r}")
+            raise OptionError("projection", f"expected a width from 1, or 0 for none; got {self.projection!r}.")
         own_sizes = set(cells.program(self.cell).sizes) - {"H"}
         name = cells.name(self.cell)
         if self.output_size is not None and not own_sizes:
-            raise UsageError(
-                f"output_size: cell {name!r} has no output of a width of its own (jordan has); use projection"
+            raise OptionError(
+                "output_size", f"cell {name!r} has no output of a width of its own (jordan has). Use projection."
             )
         if self.dropouts.recurrent and self.cell.candidate is None:
-            raise UsageError(f"dropouts.recurrent: cell {name!r} names no candidate; set `candidate` in the cell")
+            raise OptionError("dropouts.recurrent", f"cell {name!r} names no candidate. Set `candidate` in the cell.")
         if self.dropouts.weight and not set(self.evaluation.u_keys) - {WEIGHT}:
-            raise UsageError(
-                f"dropouts.weight: cell {name!r} has no recurrent matrix whose connections could be dropped"
+            raise OptionError(
+                "dropouts.weight", f"cell {name!r} has no recurrent matrix whose connections could be dropped."
             )
         if self.dropouts.between and self.num_layers == 1:
-            raise UsageError("dropouts.between acts between layers, and there is only one; use num_layers=2 or 0 here")
+            raise OptionError("dropouts.between", "acts between layers, and there is only one. Leave out one of them.")
         into = self._width_of_input(0)
         if self.skip != "none" and self.num_layers == 1 and (self.skip == "dense" or self._width != into):
-            raise UsageError(f"skip={self.skip!r} finds nothing to connect in one layer from {into} to {self._width}")
+            raise OptionError(
+                "skip", f"{self.skip!r} finds nothing to connect in one layer from {into} to {self._width}."
+            )
 
     # ------------------------------------------------------------------ the programs and their weights
 
