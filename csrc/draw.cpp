@@ -72,7 +72,7 @@ void keep_nucleus(DrawSpace space, int64_t V, double top_p) {
     for (int64_t left = n; left > 0; --left) {
         const int64_t id = pop(x, space.ids, left);
         held += space.w[id];
-        space.ids[left - 1] = left == n || held - space.w[id] < top_p ? -1 : id;  // a place that pop no longer needs
+        space.ids[left - 1] = held - space.w[id] < top_p ? -1 : id;  // a place that pop no longer needs
     }
     for (int64_t i = 0; i < n; ++i) {
         if (space.ids[i] >= 0) x[space.ids[i]] = -INF;
