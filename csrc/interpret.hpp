@@ -102,8 +102,8 @@ void interpret(const Instruction* code, int count, const Slot<T>* slots, int row
             case OP_MUL: RR_BINARY(a * b);
             case OP_DIV: RR_BINARY(a / b);
             // NaN in either operand is the result, as in torch
-            case OP_MAXIMUM: RR_BINARY(select<T>((a > b) | (a != a), a, b));
-            case OP_MINIMUM: RR_BINARY(select<T>((a < b) | (a != a), a, b));
+            case OP_MAXIMUM: RR_BINARY(select<T>(a != a, a, most<T>(a, b)));
+            case OP_MINIMUM: RR_BINARY(select<T>(a != a, a, least<T>(a, b)));
             case OP_NEG: RR_UNARY(-a);
             case OP_SIGMOID: RR_UNARY(sigmoid_<T>(a));
             case OP_TANH: RR_UNARY(tanh_<T>(a));

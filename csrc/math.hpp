@@ -9,23 +9,28 @@
 namespace rr {
 namespace RR_ISA {
 
-// The constants of one precision. Polynomials have their lowest coefficient first.
+// The constants of one precision. Polynomials are minimax on their interval, lowest coefficient first.
 template <class T> struct Number;
 
 template <> struct Number<float> {
     typedef int32_t Bits;
     static constexpr int mantissa = 23;
-    static constexpr Bits bias = 127;
+    static constexpr int bias = 127;
     static constexpr float round = 0x1.8p23f;      // x + round: the integer next to x stands in the low bits
     static constexpr float ln2_high = 45426.0f / 65536;  // times an exponent exactly
     static constexpr float ln2_low = 0x1.7f7d1cp-20f;
+    static constexpr float ln2 = 0x1.62e430p-1f;
     static constexpr float log2_e = 0x1.715476p0f;
     static constexpr float exp_least = -104.0f;    // exp below it is 0, above exp_most infinite
     static constexpr float exp_most = 89.0f;
     static constexpr float tanh_one = 10.0f;       // from here on tanh is 1
+    static constexpr float sigmoid_one = 18.0f;    // from here on the logistic function is 1
+    static constexpr int lift = 40;                // 2^lift exp(x) is normal from exp_least to sigmoid_one
     static constexpr float smallest = 0x1p-126f;   // normal number
     static constexpr Bits sqrt_half = 0x3f3504f3;  // the bits of sqrt(1/2)
-    static constexpr float exp[] = {0.500000006f, 0.166665425f, 0.0416662806f, 0.00836664392f, 0.00139465561f};
+    static constexpr float exp[] = {1.0f,          1.0f,          0.499999934f, 0.166665201f,
+                                    0.0416683942f, 0.00836878041f, 0.0013814467f};
+    static constexpr float tanh[] = {-0.333333227f, 0.133311791f, -0.0527255807f};
     static constexpr float atanh[] = {0.66666675547930876f, 0.3999888308191481f, 0.28616756632520057f,
                                       0.21428915971868828f, 0.24296581146400692f};
 };
@@ -33,20 +38,33 @@ template <> struct Number<float> {
 template <> struct Number<double> {
     typedef int64_t Bits;
     static constexpr int mantissa = 52;
-    static constexpr Bits bias = 1023;
+    static constexpr int bias = 1023;
     static constexpr double round = 0x1.8p52;
     static constexpr double ln2_high = 0x1.62e42feep-1;
     static constexpr double ln2_low = 0x1.a39ef35793c76p-33;
+    static constexpr double ln2 = 0x1.62e42fefa39efp-1;
     static constexpr double log2_e = 0x1.71547652b82fep0;
     static constexpr double exp_least = -746.0;
     static constexpr double exp_most = 710.0;
     static constexpr double tanh_one = 20.0;
+    static constexpr double sigmoid_one = 40.0;
+    static constexpr int lift = 100;
     static constexpr double smallest = 0x1p-1022;
     static constexpr Bits sqrt_half = 0x3fe6a09e667f3bcd;
-    static constexpr double exp[] = {0.50000000000000056,    0.16666666666666685,   0.041666666666572948,
-                                     0.0083333333333144646,  0.0013888888932615095, 0.00019841269903346826,
-                                     2.4801504146116189e-05, 2.7557227639659075e-06, 2.7626451297778082e-07,
-                                     2.5114581102372255e-08};
+    static constexpr double exp[] = {1.0,
+                                     1.0,
+                                     0.50000000000000111,
+                                     0.1666666666666641,
+                                     0.041666666666529191,
+                                     0.008333333333495627,
+                                     0.0013888888943922545,
+                                     0.00019841269504757217,
+                                     2.4801492762847147e-05,
+                                     2.7557587349985214e-06,
+                                     2.7630378611613296e-07,
+                                     2.4999962759461721e-08};
+    static constexpr double tanh[] = {-0.33333333333332482,  0.13333333332780425,    -0.053968252775948113,
+                                      0.02186937024504202,   -0.0088572925876389437, 0.0034446334245403112};
     static constexpr double atanh[] = {0.66666666666666674, 0.3999999999999414,  0.28571428572489294,
                                        0.22222222126830379, 0.18181823150144735, 0.15384453224791023,
                                        0.13336785285977687, 0.11716161843889353, 0.10971209587278603,
@@ -59,14 +77,37 @@ template <class T> RR_INLINE Vector<T> from_bits(Mask<T> x) { return (Vector<T>)
 // The smaller (larger) one; the second argument where either is NaN.
 template <class T> RR_INLINE Vector<T> least(Vector<T> a, Vector<T> b) { return select<T>(a < b, a, b); }
 template <class T> RR_INLINE Vector<T> most(Vector<T> a, Vector<T> b) { return select<T>(a > b, a, b); }
+#if defined(__AVX512F__)
+// One instruction with that rule; written out because GCC 12 makes two of the selection.
+template <> RR_INLINE FloatVector least<float>(FloatVector a, FloatVector b) {
+    return (FloatVector)_mm512_maskz_min_ps((__mmask16)-1, (__m512)a, (__m512)b);
+}
+template <> RR_INLINE FloatVector most<float>(FloatVector a, FloatVector b) {
+    return (FloatVector)_mm512_maskz_max_ps((__mmask16)-1, (__m512)a, (__m512)b);
+}
+template <> RR_INLINE DoubleVector least<double>(DoubleVector a, DoubleVector b) {
+    return (DoubleVector)_mm512_maskz_min_pd((__mmask8)-1, (__m512d)a, (__m512d)b);
+}
+template <> RR_INLINE DoubleVector most<double>(DoubleVector a, DoubleVector b) {
+    return (DoubleVector)_mm512_maskz_max_pd((__mmask8)-1, (__m512d)a, (__m512d)b);
+}
+#elif defined(__AVX2__)
+template <> RR_INLINE FloatVector least<float>(FloatVector a, FloatVector b) {
+    return (FloatVector)_mm256_min_ps((__m256)a, (__m256)b);
+}
+template <> RR_INLINE FloatVector most<float>(FloatVector a, FloatVector b) {
+    return (FloatVector)_mm256_max_ps((__m256)a, (__m256)b);
+}
+template <> RR_INLINE DoubleVector least<double>(DoubleVector a, DoubleVector b) {
+    return (DoubleVector)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
+template <> RR_INLINE DoubleVector most<double>(DoubleVector a, DoubleVector b) {
+    return (DoubleVector)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+#endif
 
 template <class T> RR_INLINE Mask<T> sign_bit() { return bits<T>(broadcast<T>(T(-0.0))); }
 template <class T> RR_INLINE Vector<T> abs_(Vector<T> x) { return from_bits<T>(bits<T>(x) & ~sign_bit<T>()); }
-
-// The magnitude of one number with the sign of another.
-template <class T> RR_INLINE Vector<T> copy_sign(Vector<T> magnitude, Vector<T> sign) {
-    return from_bits<T>((bits<T>(magnitude) & ~sign_bit<T>()) | (bits<T>(sign) & sign_bit<T>()));
-}
 
 // c[0] + c[1] x + c[2] x^2 + ...
 template <class T, int N> RR_INLINE Vector<T> polynomial(Vector<T> x, const T (&c)[N]) {
@@ -76,58 +117,88 @@ template <class T, int N> RR_INLINE Vector<T> polynomial(Vector<T> x, const T (&
     return sum;
 }
 
-// 2^n for whole n between the least and the largest exponent of a normal number, n given as x + Number::round.
-template <class T> RR_INLINE Vector<T> power_of_two(Mask<T> rounded) {
-    return from_bits<T>((rounded + Number<T>::bias) << Number<T>::mantissa);
-}
+// exp(x) = 2^n fraction, sqrt(1/2) <= fraction <= sqrt(2), for exp_least <= x <= exp_most.
+template <class T> struct Scaled {
+    Vector<T> fraction, n;
+    Mask<T> biased;  // its low bits are n + bias + the `lift` that was asked for
 
-// x = n ln 2 + r, |r| <= ln(2) / 2.
-template <class T> struct Reduced {
-    Vector<T> n, r;
-    Mask<T> rounded;  // the bits of n + Number::round
+    // 2^(n + lift + by) where that is a normal number
+    RR_INLINE Vector<T> power(Mask<T> by) const { return from_bits<T>((biased + by) << Number<T>::mantissa); }
 };
 
-template <class T> RR_INLINE Reduced<T> reduce(Vector<T> x) {
+template <class T> RR_INLINE Scaled<T> scaled_exp(Vector<T> x, int lift) {
     typedef Number<T> Is;
-    Vector<T> shifted = fma<T>(x, broadcast<T>(Is::log2_e), broadcast<T>(Is::round));
-    Vector<T> n = shifted - Is::round;
+    const T round = Is::round + T(Is::bias + lift);
+    Vector<T> shifted = fma<T>(x, broadcast<T>(Is::log2_e), broadcast<T>(round));
+    Vector<T> n = shifted - round;
     Vector<T> r = fma<T>(n, broadcast<T>(-Is::ln2_high), x);
-    r = fma<T>(n, broadcast<T>(-Is::ln2_low), r);
-    return {n, r, bits<T>(shifted)};
+    r = fma<T>(n, broadcast<T>(-Is::ln2_low), r);  // |r| <= ln(2) / 2
+    return {polynomial<T>(r, Is::exp), n, bits<T>(shifted)};
 }
 
-// exp(r) - 1 for |r| <= ln(2) / 2, exact to the last places also where r is tiny.
-template <class T> RR_INLINE Vector<T> expm1_reduced(Vector<T> r) {
-    return fma<T>(r * r, polynomial<T>(r, Number<T>::exp), r);
+#if defined(__AVX512F__)
+constexpr bool SCALES = true;  // the machine multiplies by 2^n, also beyond the exponents of normal numbers
+RR_INLINE FloatVector scale(FloatVector x, FloatVector n) {
+    return (FloatVector)_mm512_maskz_scalef_ps((__mmask16)-1, (__m512)x, (__m512)n);
+}
+RR_INLINE DoubleVector scale(DoubleVector x, DoubleVector n) {
+    return (DoubleVector)_mm512_maskz_scalef_pd((__mmask8)-1, (__m512d)x, (__m512d)n);
+}
+#else
+constexpr bool SCALES = false;
+template <class V> RR_INLINE V scale(V x, V) { return x; }
+#endif
+
+// exp(x) for exp_least <= x <= exp_most.
+template <class T> RR_INLINE Vector<T> exp_between(Vector<T> x) {
+    typedef Number<T> Is;
+    Scaled<T> e = scaled_exp<T>(x, 0);
+    if (SCALES) return scale(e.fraction, e.n);
+    // 2^n in two factors, the second one 2^lift or its inverse: both are normal numbers
+    const Mask<T> lift = Mask<T>{} + Is::lift;
+    Mask<T> up = x > T(0);
+    Mask<T> second = (up ? Is::bias + lift : Is::bias - lift) << Is::mantissa;
+    return e.fraction * e.power(up ? -lift : lift) * from_bits<T>(second);
 }
 
 template <class T> RR_INLINE Vector<T> exp_(Vector<T> x) {
     typedef Number<T> Is;
-    x = most<T>(broadcast<T>(Is::exp_least), least<T>(broadcast<T>(Is::exp_most), x));
-    Reduced<T> d = reduce<T>(x);
-    // 2^n in two factors: n alone reaches past the exponents of normal numbers at both ends.
-    Mask<T> n = d.rounded - bits<T>(broadcast<T>(Is::round));
-    Mask<T> half = n >> 1;
-    return (T(1) + expm1_reduced<T>(d.r)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+    return exp_between<T>(most<T>(broadcast<T>(Is::exp_least), least<T>(broadcast<T>(Is::exp_most), x)));
 }
 
-// tanh |x| = -m / (2 + m), where m = exp(-2 |x|) - 1: relative accuracy everywhere, also next to 0.
+// With |x| = r - n ln(2) / 2, s = 2^n = exp(2 n ln(2) / 2) and t = tanh r:
+// tanh |x| = ((1 - s) + (1 + s) t) / ((1 + s) + (1 - s) t), and next to 0, where s = 1, it is t: no digits are lost.
 template <class T> RR_INLINE Vector<T> tanh_(Vector<T> x) {
     typedef Number<T> Is;
-    Vector<T> t = T(-2) * least<T>(broadcast<T>(Is::tanh_one), abs_<T>(x));
-    Reduced<T> d = reduce<T>(t);
-    Vector<T> scale = power_of_two<T>(d.rounded);
-    Vector<T> m = fma<T>(scale, expm1_reduced<T>(d.r), scale - T(1));
-    return copy_sign<T>(m / (m + T(2)), x);
+    const T round = Is::round + T(Is::bias);
+    Vector<T> a = least<T>(broadcast<T>(Is::tanh_one), abs_<T>(x));
+    Vector<T> shifted = fma<T>(a, broadcast<T>(-2 * Is::log2_e), broadcast<T>(round));
+    Vector<T> n = shifted - round;
+    Vector<T> r = fma<T>(n, broadcast<T>(Is::ln2 / 2), a);  // |r| <= ln(2) / 4
+    Vector<T> square = r * r;
+    Vector<T> t = fma<T>(r * square, polynomial<T>(square, Is::tanh), r);
+    Vector<T> s = from_bits<T>(bits<T>(shifted) << Is::mantissa);
+    Vector<T> minus = T(1) - s;
+    Vector<T> plus = T(1) + s;
+    Vector<T> y = fma<T>(plus, t, minus) / fma<T>(minus, t, plus);
+    return from_bits<T>(bits<T>(y) | (bits<T>(x) & sign_bit<T>()));
 }
 
-// 1 / (1 + exp(-x)), as exp(x) / (1 + exp(x)) where x is negative: nothing overflows, small results stay exact.
+// exp(x) / (1 + exp(x)): small results stay exact. Without `scale` both are times 2^lift, so that exp(x) is a normal
+// number also where the result is not.
 template <class T> RR_INLINE Vector<T> sigmoid_(Vector<T> x) {
-    Vector<T> e = exp_<T>(from_bits<T>(bits<T>(x) | sign_bit<T>()));
-    return select<T>(x < T(0), e, broadcast<T>(T(1))) / (e + T(1));
+    typedef Number<T> Is;
+    x = most<T>(broadcast<T>(Is::exp_least), least<T>(broadcast<T>(Is::sigmoid_one), x));
+    if (SCALES) {
+        Vector<T> e = exp_between<T>(x);
+        return e / (e + T(1));
+    }
+    Scaled<T> d = scaled_exp<T>(x, Is::lift);
+    Vector<T> e = d.fraction * d.power(Mask<T>{});
+    return e / (e + from_bits<T>((Mask<T>{} + Is::bias + Is::lift) << Is::mantissa));
 }
 
-// log(1 + f) for sqrt(1/2) - 1 <= f <= 1, from s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - s (f - R).
+// log(1 + f) for 0 <= f <= 1, from s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - s (f - R).
 template <class T> RR_INLINE Vector<T> log1p_reduced(Vector<T> f) {
     Vector<T> s = f / (f + T(2));
     Vector<T> z = s * s;
@@ -156,9 +227,10 @@ template <class T> RR_INLINE Vector<T> log_(Vector<T> x) {
     return select<T>(x < T(0), broadcast<T>(T(__builtin_nan(""))), sum);
 }
 
-// log(exp(x) + 1)
+// log(exp(x) + 1) = max(x, 0) + log(1 + exp(-|x|))
 template <class T> RR_INLINE Vector<T> softplus_(Vector<T> x) {
-    Vector<T> e = exp_<T>(from_bits<T>(bits<T>(x) | sign_bit<T>()));
+    Vector<T> least_x = most<T>(broadcast<T>(Number<T>::exp_least), from_bits<T>(bits<T>(x) | sign_bit<T>()));
+    Vector<T> e = exp_between<T>(least_x);
     return most<T>(broadcast<T>(T(0)), x) + log1p_reduced<T>(e);
 }
 
