@@ -13,7 +13,7 @@ namespace rr {
 namespace {
 
 // Changes whenever an entry point, a number of the interpreter or a layout does; engine/library.py has the same.
-constexpr int ABI = 1;
+constexpr int ABI = 2;
 
 // What was compiled, the widest first, with what the processor must have for it.
 const Table* const TABLES[] = {
@@ -83,4 +83,16 @@ RR_API int rr_scan_float(const int64_t* words, int64_t count, int backward) {
 
 RR_API int rr_scan_double(const int64_t* words, int64_t count, int backward) {
     return chosen->scan_double(words, count, backward != 0);
+}
+
+// A weight for the words of a scan whose `packed` is 1, as this process's instruction set wants it. B[k][n] is
+// b[k * row_stride + n * column_stride]. Returns the elements that it takes; packs only where `out` is not nullptr.
+RR_API int64_t rr_pack_float(
+    const float* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, float* out) {
+    return chosen->pack_float(b, row_stride, column_stride, K, N, out);
+}
+
+RR_API int64_t rr_pack_double(
+    const double* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, double* out) {
+    return chosen->pack_double(b, row_stride, column_stride, K, N, out);
 }

@@ -11,6 +11,16 @@
 #define RR_JOIN(a, b) RR_JOIN_(a, b)
 
 namespace rr {
+namespace RR_ISA {
+
+// The elements that B [K, N] takes when packed; it is packed into `out` where that is not nullptr.
+template <class T>
+int64_t pack_once(const T* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, T* out) {
+    if (out) pack<T>(b, row_stride, column_stride, K, N, out);
+    return packed_size<T>(K, N);
+}
+
+}  // namespace RR_ISA
 
 extern const Table RR_JOIN(table_, RR_ISA);
 const Table RR_JOIN(table_, RR_ISA) = {
@@ -18,6 +28,8 @@ const Table RR_JOIN(table_, RR_ISA) = {
     RR_ISA::BYTES,
     RR_ISA::scan<float>,
     RR_ISA::scan<double>,
+    RR_ISA::pack_once<float>,
+    RR_ISA::pack_once<double>,
 };
 
 }  // namespace rr

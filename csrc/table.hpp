@@ -10,6 +10,9 @@ struct Table {
     int bytes;         // of a register
     int (*scan_float)(const int64_t* words, int64_t count, bool backward);
     int (*scan_double)(const int64_t* words, int64_t count, bool backward);
+    int64_t (*pack_float)(const float* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, float* out);
+    int64_t (*pack_double)(
+        const double* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, double* out);
 };
 
 // One for each file of isa/ that was compiled: CMakeLists.txt defines the matching RR_HAVE_*.

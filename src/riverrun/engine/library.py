@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import riverrun
 
-ABI = 1  # csrc/api.cpp has the same number
+ABI = 2  # csrc/api.cpp has the same number
 FILE = "_engine.so"
 
 
