@@ -1,5 +1,6 @@
 """Characters have the rank of their code point as id, bytes their value; what was never seen is told by name."""
 
+import json
 import time
 from collections import Counter
 
@@ -79,3 +80,15 @@ def test_a_megabyte_of_characters_is_encoded_in_well_under_a_second() -> None:
     began = time.process_time()
     tokenizer.encode(text)
     assert time.process_time() - began < 0.3
+
+
+def test_a_vocabulary_that_lacks_a_character_gets_an_unknown_one_and_learns_nothing() -> None:
+    known = Characters.learn(["hello"], 0, 1)
+    assert known.covering("heh") is known
+    assert known.spelling == 0
+    wider = known.covering("hexe")
+    assert (wider.unknown, wider.size) == (0, 5)
+    assert wider.decode(wider.encode("hexe", unseen="unknown")) == "he<unk>e"
+    assert wider.covering("☃") is wider
+    assert Characters.restore(json.loads(wider.to_json())).spelling == wider.spelling > 13
+    assert Bytes().covering("☃").unknown is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riverrun.data.words import PATTERN, Words
+from riverrun.data.words import PATTERN, Words, count_words, first_words
 from riverrun.errors import DataError, UsageError
 
 
@@ -59,3 +59,10 @@ def test_words_never_seen_are_told() -> None:
 def test_a_text_of_one_word_is_told() -> None:
     with pytest.raises(DataError, match="one word, '\\\\n'"):
         Words.learn(["\n\n\n"], 0, 1)
+
+
+@given(st.text(), st.integers(0, 9))
+def test_words_are_counted_and_cut_without_a_vocabulary(text: str, count: int) -> None:
+    words = shown(text)
+    assert count_words(text) == len(words)
+    assert first_words(text, count) == "".join(words[:count])

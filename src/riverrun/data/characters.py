@@ -7,7 +7,8 @@ encode by one look-up in a table, about 10 ms for a million characters.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from riverrun.data.tokenizer import UNKNOWN, Encoded, Tokenizer, Unseen
 from riverrun.errors import DataError, UsageError
 
 _ABSENT: Final = -1
+_POSSIBLE = 0x110000 - 0x800  # Unicode's code points without the surrogates
 _JOINED = 1 << 20  # characters counted at once, since counting costs one pass over all code points
 
 
@@ -41,7 +43,11 @@ def as_text(text: str | bytes) -> str:
 
 
 class Characters(Tokenizer):
-    """One token a character (Unicode code point)."""
+    """One token a character (Unicode code point).
+
+    An unknown one costs, beyond being unknown, the choice among all characters that the vocabulary lacks: the chances
+    of all characters then sum to 1, so that nats per character compare with those of models that can write them all.
+    """
 
     kind, unit = "chars", "character"
 
@@ -49,6 +55,7 @@ class Characters(Tokenizer):
         """characters: in the order of their ids, without the unknown token, which is id 0 if there is one."""
         self.characters = list(characters)
         self.unknown = 0 if unknown else None
+        self.spelling = math.log(_POSSIBLE - len(self.characters)) if unknown else 0.0
         first = 1 if unknown else 0
         codes = np.asarray([ord(c) for c in self.characters], np.int64)
         self._table = np.full(int(codes.max(initial=0)) + 2, _ABSENT, np.int64)  # by code point; the last is never one
@@ -94,6 +101,11 @@ class Characters(Tokenizer):
     @property
     def symbols(self) -> Sequence[bytes]:
         return self._symbols
+
+    def covering(self, characters: Collection[str]) -> Tokenizer:
+        if self.unknown is not None or set(characters) <= set(self.characters):
+            return self
+        return Characters(self.characters, unknown=True)
 
     def encode(self, text: str | bytes, unseen: Unseen = "error") -> NDArray[np.int64]:
         codes = _codes(as_text(text))

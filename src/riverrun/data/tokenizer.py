@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import import_module
 from typing import Any, Literal
 
@@ -35,7 +35,9 @@ class Tokenizer(ABC):
     """Text to ids and back: `decode(encode(text)) == text` wherever nothing is unknown.
 
     kind: chars, bytes, words or bpe. unit: the noun of one token (character, byte, word, token).
-    unknown: the id that stands for what was not seen, None where there is none.
+    unknown: the id that stands for what was not seen, None where there is none. spelling: the nats that it takes to say
+    what an unknown token was, beyond that it is unknown: a code for the text has to spend them; 0 where that is not
+    counted (how an unknown word is spelt is not known here).
 
     >>> tokenizer = Tokenizer.train(["hello"], "chars")
     >>> tokenizer.encode("hole").tolist(), tokenizer.decode([1, 0, 2, 2, 3])
@@ -45,6 +47,7 @@ class Tokenizer(ABC):
     kind: str
     unit: str
     unknown: int | None
+    spelling: float = 0.0
 
     @staticmethod
     def train(pieces: Iterable[str | bytes], kind: str, vocabulary: int = 0, min_count: int = 1) -> Tokenizer:
@@ -90,6 +93,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def to_json(self) -> bytes:
         """The content of tokenizer.json."""
+
+    def covering(self, characters: Collection[str]) -> Tokenizer:
+        """This tokenizer where it can encode all `characters` (perhaps as unknown); else one that can, by an unknown
+        token, and that knows no more than this one."""
+        return self
 
     def encode_each(self, texts: Sequence[str | bytes], unseen: Unseen = "error") -> Encoded:
         """The ids of many texts, one after the other, and how many each has."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,19 @@ _MARK = (
 _LETTERS = f"[^{_SPACE}{_MARK}]+"
 PATTERN = f" ?{_LETTERS}(?:['’]{_LETTERS})*| ?[{_MARK}]|[{_SPACE}]"
 _FIND = re.compile(PATTERN)
+
+
+def count_words(text: str) -> int:
+    """How many tokens a text has, whatever the vocabulary."""
+    return len(_FIND.findall(text))
+
+
+def first_words(text: str, count: int) -> str:
+    """The beginning of a text that has `count` tokens, or all of it where it has fewer."""
+    end = 0
+    for word in islice(_FIND.finditer(text), count):
+        end = word.end()
+    return text[:end]
 
 
 class Words(Tokenizer):
