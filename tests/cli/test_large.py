@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +23,8 @@ def mapped(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
     real = prepare.tokenise
 
-    def spied(*arguments: object) -> tokens.Tokens:
-        found = real(*arguments)  # type: ignore[arg-type]
+    def spied(*arguments: object, **options: bool) -> tokens.Tokens:
+        found = real(*arguments, **options)  # type: ignore[arg-type]
         seen.append(isinstance(found.ids, np.memmap))
         return found
 
@@ -60,10 +62,35 @@ def test_what_is_mapped_trains_to_the_weights_of_what_lies_in_memory(
     assert whole.read_bytes() == other.read_bytes()
 
 
-def test_a_dry_run_stores_nothing(riverrun: Riverrun, text: Path, tmp_path: Path, mapped: list[bool]) -> None:
-    assert riverrun("train", "text.txt", "--steps", "3", *SMALL, "--dry-run", "-o", "runs/a").code == 0
-    assert mapped == [False]
-    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["train", "text.txt", "--steps", "3", *SMALL, "--dry-run", "-o", "runs/a"],
+        ["data", "peek", "text.txt"],
+        ["eval", "run/model", "text.txt"],
+    ],
+)
+def test_what_only_looks_maps_from_a_folder_that_it_takes_away_again(
+    verb: list[str], riverrun: Riverrun, text: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "IN_MEMORY", 1000)
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(aside))
+    seen: list[Path] = []
+    real = tokens._load
+
+    def spied(home: Path, *arguments: Any) -> tokens.Tokens | None:
+        found = real(home, *arguments)
+        seen.extend([home] if found is not None else [])
+        return found
+
+    monkeypatch.setattr(tokens, "_load", spied)
+    assert riverrun(*verb).code == 0
+    [home] = seen
+    assert home.is_relative_to(aside)
+    assert list(aside.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "run", "text.txt"]
 
 
 def test_a_text_too_long_to_compare_with_is_not_read_for_it(

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riverrun.errors import UsageError
+from riverrun.models import ngram
 from riverrun.models.kneser_ney import FIXED, discounts, kneser_ney, nats_by_order
-from riverrun.models.ngram import Unsmoothed, count, padded, unigram_nats
+from riverrun.models.ngram import Unsmoothed, by_window, count, frequencies, padded, unigram_nats
 
 
 class SlowKneserNey:
@@ -180,7 +181,23 @@ def test_unsmoothed_scoring_agrees_with_its_distribution():
 
 
 def test_the_unigram_is_laplace_s():
-    assert unigram_nats(np.array([0, 0, 1]), np.array([0, 2]), 3).tolist() == pytest.approx([np.log(2), np.log(6)])
+    counts = frequencies(np.array([0, 0, 1]), 3)
+    assert counts.tolist() == [2, 1, 0]
+    assert unigram_nats(counts).tolist() == pytest.approx([np.log(2), np.log(3), np.log(6)])
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 10_000])
+def test_a_long_text_is_scored_window_by_window_as_in_one(window, monkeypatch):
+    monkeypatch.setattr(ngram, "WINDOW", window)
+    rng = np.random.default_rng(2)
+    train, test = skewed(rng, 300, 5), skewed(rng, 90, 5)
+    starts = np.array([0, 1, 14, 15, 16, 60])
+    for model in (kneser_ney(train, 5, 4), Unsmoothed(count(train, 5, 4), 4), kneser_ney(train, 5, 1)):
+        whole = model.nats(test, starts)
+        begins, pieces = zip(*by_window(model.nats, test, starts, model.order - 1), strict=True)
+        np.testing.assert_array_equal(np.concatenate(pieces), whole)
+        assert list(begins) == list(range(0, len(test), window))
+    assert frequencies(test, 5).tolist() == np.bincount(test, minlength=5).tolist()
 
 
 def test_a_million_characters_train_in_seconds():

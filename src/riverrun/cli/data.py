@@ -8,6 +8,8 @@ Says what would be read, in which tokens, how it would be split, and shows how i
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
 from riverrun.cli.flags import Parser, add_json, add_settings
 from riverrun.cli.voice import Voice
@@ -39,14 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
     options = configuration.resolve(section, configuration.from_flags(section, vars(arguments)))["data"]
     import numpy as np
 
+    from riverrun.models.ngram import frequencies
     from riverrun.pipeline.prepare import prepare
 
     task, reason = tasks.infer(arguments.data)
-    prepared = prepare(task.read(arguments.data, options), options, select=False)
-    tokenizer, train = prepared.tokenizer, prepared.splits.train
-    counts = np.bincount(train.ids, minlength=tokenizer.size)
+    with tempfile.TemporaryDirectory(prefix="riverrun-") as folder:  # for a corpus too large for memory
+        prepared = prepare(task.read(arguments.data, options), options, select=False, cache=Path(folder))
+        tokenizer, train = prepared.tokenizer, prepared.splits.train
+        counts = frequencies(train.ids, tokenizer.size)
+        beginning = tokenizer.decode(train.ids[:SHOWN])[:SHOWN]
     common = [(tokenizer.token(int(id)), int(counts[id])) for id in np.argsort(-counts, kind="stable")[:COMMON]]
-    beginning = tokenizer.decode(train.ids[:SHOWN])[:SHOWN]
     facts = {"task": task.name, "reason": reason, **prepared.record(), "common": common, "beginning": beginning}
     voice = Voice(json=arguments.json)
     voice.result(facts)

@@ -9,6 +9,7 @@ Figures come with a bootstrap interval, with the state carried and with the stat
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from riverrun.cli.flags import Parser, add_json, whole
@@ -65,22 +66,23 @@ def run(arguments: argparse.Namespace) -> int:
         tokens=model.tokenizer.kind, encoding=arguments.encoding, lines=arguments.lines, field=arguments.field
     )
     corpus = read(arguments.data, options)
-    tokens = tokenise(corpus, model.tokenizer)
     if arguments.baselines and model.run is None:
         raise UsageError("--baselines: a model folder does not hold the training text: give the run folder.")
     train = opened.data_of(model) if arguments.baselines else None
-    if train is None:
-        metrics = finish.measure_tokens(model.saved.kind, model.model, model.tokenizer, tokens, voice.say, window)
-    else:
-        given = Splits(train.splits.train, train.splits.valid, tokens, "the files given")
-        metrics = finish.measure(
-            model.saved.kind,
-            model.model,
-            train._replace(splits=given),
-            say=voice.say,
-            window=window,
-            baselines=True,
-        )
+    with tempfile.TemporaryDirectory(prefix="riverrun-") as folder:  # for a text too large for memory
+        tokens = tokenise(corpus, model.tokenizer, Path(folder))
+        if train is None:
+            metrics = finish.measure_tokens(model.saved.kind, model.model, model.tokenizer, tokens, voice.say, window)
+        else:
+            given = Splits(train.splits.train, train.splits.valid, tokens, "the files given")
+            metrics = finish.measure(
+                model.saved.kind,
+                model.model,
+                train._replace(splits=given),
+                say=voice.say,
+                window=window,
+                baselines=True,
+            )
     metrics["part"] = "given"
     voice.result({"files": [file._asdict() for file in corpus.files], "metrics": metrics})
     return 0

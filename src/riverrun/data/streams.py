@@ -151,23 +151,31 @@ def evaluation(tokens: Tokens, window: int, *, lanes: int = 1, overlap: int = 0)
     count = len(tokens.ids) - 1
     if count < 1:
         return
-    lanes = min(lanes, count)
+    begins = origins(tokens, lanes, overlap)  # [B]
+    lanes = len(begins)
     length = -(-count // lanes)  # the steps that each lane scores
     overlap = overlap if lanes > 1 else 0
-    origins = np.arange(lanes, dtype=np.int64) * length - overlap  # [B], where each lane begins to read
     for begin in range(0, overlap + length, window):
         end = min(begin + window, overlap + length)
-        places = origins + np.arange(begin, end, dtype=np.int64)[:, None]  # [T, B]
+        places = begins + np.arange(begin, end, dtype=np.int64)[:, None]  # [T, B]
         scored = (places < count) & (np.arange(begin, end)[:, None] >= overlap)
         inside = places.clip(0, count - 1)
         inputs = torch.from_numpy(tokens.ids[inside].astype(np.int64))
         targets = torch.from_numpy(np.where(scored, tokens.ids[inside + 1].astype(np.int64), IGNORED))
-        resets = _boundaries(tokens.starts, origins, begin, end, targets)
+        resets = _boundaries(tokens.starts, begins, begin, end, targets)
         if begin == 0:
             if resets is None:
                 resets = torch.zeros(inputs.shape, dtype=torch.bool)
             resets[0] = True
         yield Batch(inputs, targets, resets, int((targets >= 0).sum()), begin)
+
+
+def origins(tokens: Tokens, lanes: int, overlap: int) -> NDArray[np.int64]:
+    """[B]: the token at which each lane of `evaluation` begins to read, before the text for those that wait; with few
+    tokens there are fewer lanes."""
+    count = len(tokens.ids) - 1
+    lanes = max(1, min(lanes, count))
+    return np.arange(lanes, dtype=np.int64) * -(-count // lanes) - (overlap if lanes > 1 else 0)
 
 
 def _boundaries(

@@ -36,6 +36,7 @@ class Result(NamedTuple):
 
 
 LN2 = 0.6931471805599453
+UNKNOWN = 0.01  # from this share of the predicted tokens on, what the vocabulary lacks asks for attention
 
 
 def own_result(metrics: Mapping[str, Any], name: str = "this model", state: str = "carried") -> Result | None:
@@ -78,6 +79,7 @@ def findings(run: RunRecord) -> list[Finding]:
         _fit(run),
         _still_learning(run),
         _state(run.metrics),
+        _unknown(run.metrics),
         _copying(run.novelty),
         _trouble(run),
     ]
@@ -167,6 +169,14 @@ def _state(metrics: Mapping[str, Any]) -> Finding | None:
         f"Carrying the state harms: {carried.nats:.3f} nats per character carried, {reset.nats:.3f} where each window "
         "starts afresh.",
     )
+
+
+def _unknown(metrics: Mapping[str, Any]) -> Finding | None:
+    """What the figures count of tokens that the vocabulary lacks, as the evaluation put it."""
+    share, said = number(metrics.get("unknown_share")), metrics.get("unknown")
+    if not share or not isinstance(said, str) or not said:
+        return None
+    return Finding("warn" if share >= UNKNOWN else "plain", said)
 
 
 def longest(novelty: Mapping[str, Any], whose: str) -> Mapping[str, Any] | None:

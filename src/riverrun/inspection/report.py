@@ -140,6 +140,16 @@ def _baselines(run: RunRecord) -> str:
         and number(entry.get("bits_per_character")) is None
     ]
     beyond = f'<p class="note">Without a finite figure: {escape("; ".join(left_out))}.</p>' if left_out else ""
+    limits = [
+        f"{entry.get('name', '?')}: {entry['limit']}"
+        for entry in run.metrics.get("baselines") or []
+        if isinstance(entry, dict) and isinstance(entry.get("limit"), str) and entry["limit"]
+    ]
+    if limits:
+        beyond += (
+            f'<p class="note">Of the training text, at most: {escape("; ".join(limits))}; the others learn from all '
+            "of it.</p>"
+        )
     part, characters = run.metrics.get("part", "test"), number(run.metrics.get("characters"))
     over = f"the same {characters:,.0f} characters" if characters else "the same characters"
     return (

@@ -7,8 +7,9 @@ hashing, in about 0.2 s. The same numbers serve as contexts, so a text is scored
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from riverrun.errors import UsageError
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+WINDOW = 1 << 16  # tokens of a long text scored together: bounds the memory, no result depends on it
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,31 @@ def find(keys: Integers, wanted: Integers) -> Integers:
     return np.where(keys[place] == wanted, place, -1)
 
 
-def numbers(counts: Counts, text: Integers) -> list[tuple[Integers, Integers]]:
+def numbers(counts: Counts, text: Integers) -> Iterator[tuple[Integers, Integers]]:
     """For each order k: (number of the (k-1)-gram before each token, number of the k-gram it ends), -1 where unseen."""
     base = counts.vocabulary + 1
     context = np.zeros(len(text), np.int64)
-    found = []
     for order in counts.orders:
         gram = np.where(context >= 0, find(order.keys, context * base + text), -1)
-        found.append((context, gram))
+        yield context, gram
         context = np.concatenate([[-1], gram[:-1]]) if len(text) else gram
-    return found
+
+
+def by_window(
+    nats: Callable[[NDArray[np.integer], Integers], Floats],
+    ids: NDArray[np.integer],
+    starts: Integers,
+    context: int,
+) -> Iterator[tuple[int, Floats]]:
+    """What `nats(ids, starts)` gives for a long text, window after window: where each begins, and its nats.
+
+    context: how many tokens before a token its nats depend on, the model's order less one; each window is read with so
+    many before it.
+    """
+    for begin in range(0, len(ids), WINDOW):
+        end, first = min(begin + WINDOW, len(ids)), max(begin - context, 0)
+        low, high = np.searchsorted(starts, [first, end])
+        yield begin, nats(ids[first:end], starts[low:high] - first)[begin - first :]
 
 
 def followers(counts: Counts, k: int, context: int) -> tuple[slice, Integers]:
@@ -134,12 +152,20 @@ class Unsmoothed:
     counts: Counts
     order: int
 
+    @cached_property
+    def totals(self) -> tuple[Floats, ...]:
+        """For each order, how often each context was continued."""
+        base = self.counts.vocabulary + 1
+        bincounts = (np.bincount(o.keys // base, o.raw, o.contexts) for o in self.counts.orders[: self.order])
+        return tuple(np.asarray(found, np.float64) for found in bincounts)
+
     def nats(self, ids: NDArray[np.integer], starts: NDArray[np.integer] | None = None) -> Floats:
         """-ln P of each token given those before it in its document, [N]; infinite where the model excludes it."""
         text = padded(ids, np.zeros(1, np.int64) if starts is None else starts, self.counts.vocabulary, self.order - 1)
         chance = np.zeros(len(text))
-        for order, (context, gram) in zip(self.counts.orders[: self.order], numbers(self.counts, text), strict=False):
-            total = np.bincount(order.keys // (self.counts.vocabulary + 1), order.raw, order.contexts)
+        for order, total, (context, gram) in zip(
+            self.counts.orders, self.totals, numbers(self.counts, text), strict=False
+        ):
             seen = (context >= 0) & (total[context] > 0)
             chance = np.where(seen, np.where(gram >= 0, order.raw[gram], 0) / np.maximum(total[context], 1), chance)
         with np.errstate(divide="ignore"):
@@ -157,7 +183,14 @@ class Unsmoothed:
         return np.full(self.counts.vocabulary, 1 / self.counts.vocabulary)
 
 
-def unigram_nats(train: NDArray[np.integer], ids: NDArray[np.integer], vocabulary: int) -> Floats:
-    """-ln P of each token by its frequency alone, one added to each count (Laplace), [N]."""
-    chances = (np.bincount(train, minlength=vocabulary) + 1.0) / (len(train) + vocabulary)
-    return np.asarray(-np.log(chances[np.asarray(ids, np.int64)]))
+def frequencies(ids: NDArray[np.integer], vocabulary: int) -> Integers:
+    """How often each token occurs, [vocabulary]; a text that is mapped from disk is read in pieces."""
+    found = np.zeros(vocabulary, np.int64)
+    for begin in range(0, len(ids), WINDOW):
+        found += np.bincount(ids[begin : begin + WINDOW], minlength=vocabulary)
+    return found
+
+
+def unigram_nats(counts: NDArray[np.integer]) -> Floats:
+    """-ln P of each token by its frequency alone, one added to each count (Laplace), [vocabulary]."""
+    return np.asarray(-np.log((counts + 1.0) / (counts.sum() + len(counts))))

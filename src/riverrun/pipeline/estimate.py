@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +17,13 @@ WARM, TIMED = 1, 2  # steps; the first one of a process is slow
 
 
 def estimate(configuration: Configuration, corpus: Corpus, reason: str) -> tuple[dict[str, Any], list[str]]:
-    """The facts, and the lines that tell them: schema, size, and time by the budget. Nothing is written."""
-    assembled = assemble(configuration, corpus)
+    """The facts, and the lines that tell them: schema, size, and time by the budget. Nothing is kept."""
+    with tempfile.TemporaryDirectory(prefix="riverrun-") as folder:  # for a corpus too large for memory
+        return _facts(assemble(configuration, corpus, cache=Path(folder)), reason)
+
+
+def _facts(assembled: Assembled, reason: str) -> tuple[dict[str, Any], list[str]]:
+    configuration = assembled.configuration
     training = configuration.sections["training"]
     seconds = seconds_per_step(assembled)
     tokens = training.lanes * training.window * training.accumulate

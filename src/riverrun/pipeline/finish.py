@@ -22,6 +22,12 @@ from riverrun.training.progress import printable
 SURPRISED = 2000  # held-out tokens that the report colours by surprise
 SAMPLED = 1000  # tokens of the last sample
 TOP = 5  # alternatives shown under a token
+# What to do where the training text has no unknown token and the test part has.
+UNTAUGHT = {
+    "chars": "The training text has none, so the model never learnt to expect one.",
+    "words": "The training text has none, so the model never learnt to expect one: --min-count 2 makes those words "
+    "unknown that it has once.",
+}
 Say = Callable[[str], None]
 
 
@@ -40,6 +46,9 @@ def measure(
     """What eval/metrics.json holds: the test part's figures, and the baselines that were trained on the same parts."""
     task, tokenizer = tasks.find(task_name), prepared.tokenizer
     metrics = measure_tokens(task_name, model, tokenizer, prepared.splits.test, say, window)
+    if metrics["unknown_share"] and untaught(prepared):
+        metrics["unknown"] += f" {UNTAUGHT[tokenizer.kind]}"
+        say(UNTAUGHT[tokenizer.kind])
     if baselines:
         say("baselines, trained on the same part (nats and bits per character):")
         carried = metrics["carried"]
@@ -75,7 +84,14 @@ def figures(metrics: dict[str, Any]) -> list[str]:
         )
     if metrics.get("warning"):
         lines.append(f"warning: {metrics['warning']}")
+    if metrics.get("unknown"):
+        lines.append(metrics["unknown"])
     return lines
+
+
+def untaught(prepared: Prepared) -> bool:
+    """Whether the training text (its first million tokens) has no unknown token, so that none is ever expected."""
+    return not bool((prepared.splits.train.ids[:1_000_000] == prepared.tokenizer.unknown).any())
 
 
 def baseline_line(name: str, nats: float | None, bits: float | None, note: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from riverrun.data.tokenizer import Tokenizer
@@ -21,6 +22,8 @@ def score_text(model: StepModel, tokenizer: Tokenizer, text: str, *, top: int = 
     if not len(ids):
         raise DataError("the text is empty: there is nothing to score. Give at least one character.")
     scores = score(model, ids, top=top)
+    if tokenizer.spelling:
+        scores = replace(scores, nats=scores.nats + tokenizer.spelling * (ids[1:] == tokenizer.unknown))
     predicted = len(scores.nats)
     return {
         **annotation(scores, lambda id: tokenizer.decode([id])),

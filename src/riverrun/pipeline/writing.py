@@ -68,7 +68,8 @@ def novelty(
     if not any(texts):
         return None, "nothing was written, so nothing can be copied."
     known = tokenizer.decode(training.ids)
-    other = tokenizer.decode(held_out.ids) if held_out is not None else ""
+    # A character has four bytes at most, so its beginning is enough: no more than the sample's length is looked at.
+    other = tokenizer.decode(held_out.ids[: 4 * max(map(len, texts))]) if held_out is not None else ""
     facts = max((comparison(text, known, other) for text in texts if text), key=copied)
     return facts, sentence(facts)
 

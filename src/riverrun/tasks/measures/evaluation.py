@@ -1,4 +1,7 @@
-"""The evaluation of a language model: every token of a part but the first of each document, state carried and reset."""
+"""The evaluation of a language model: every token of a part but the first of each document, state carried and reset.
+
+The part is read in windows, from disk where it is mapped, and what is measured is added up by block (`blocks.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from riverrun.data.batch import IGNORED, Batch
 from riverrun.data.streams import evaluation as windows
+from riverrun.data.streams import origins
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.data.tokens import Tokens
 from riverrun.errors import DataError
-from riverrun.tasks.measures.intervals import Interval, bootstrap
-
-Floats = NDArray[np.float64]
+from riverrun.tasks.measures.blocks import Blocks, Floats
+from riverrun.tasks.measures.intervals import bootstrap
 
 CARRIED_WINDOW = 1000  # tokens in one call; with the state carried no figure depends on it but for rounding
 LANE = 200_000  # tokens; a longer part is read in several lanes side by side, each with this many at most ...
@@ -47,11 +49,11 @@ class Figures:
     bits_per_character: float
 
     @staticmethod
-    def of(nats: Floats, characters: Floats) -> Figures:
-        """The figures of N tokens: their nats, [N], and the characters of each, [N]."""
-        mean = float(nats.mean())
+    def of(nats: Floats, tokens: Floats, characters: Floats) -> Figures:
+        """The figures of a part, from the sums of its K blocks: nats, how many tokens and how many characters, [K]."""
+        mean = float(nats.sum() / tokens.sum())
         per_character = float(nats.sum() / characters.sum()) if characters.sum() else math.nan
-        low, high = bootstrap(nats)
+        low, high = bootstrap(nats, tokens)
         return Figures(
             nats=mean,
             low=low,
@@ -68,8 +70,8 @@ class Evaluation:
 
     carried: the state goes on from the first token to the last, as in use (a part of over 200,000 tokens is read in
     `lanes` stretches at once, each after the 2000 tokens before it). reset: it starts anew every `window` tokens,
-    as many papers measure. warning: what the difference means, where it is none by chance. per_token: nats of each
-    token, [N], in the order of the text, state carried.
+    as many papers measure. warning: what the difference means, where it is none by chance. unknown_share: of the
+    predicted tokens; unknown: what the figures count of those, where there are any.
     """
 
     carried: Figures
@@ -80,14 +82,13 @@ class Evaluation:
     characters: int
     unit: str
     unknown_share: float
+    unknown: str | None
     warning: str | None
     seconds: float
-    per_token: Floats
 
     def as_dict(self, part: str = "test") -> dict[str, Any]:
-        """What `eval/metrics.json` holds of it: all but the nats of each token."""
-        values = {key: value for key, value in self.__dict__.items() if key not in ("carried", "reset", "per_token")}
-        return {"part": part, **values, "carried": asdict(self.carried), "reset": asdict(self.reset)}
+        """What `eval/metrics.json` holds of it."""
+        return {"part": part, **asdict(self)}
 
 
 def evaluate(model: Any, tokens: Tokens, tokenizer: Tokenizer, *, window: int = 100) -> Evaluation:
@@ -97,83 +98,78 @@ def evaluate(model: Any, tokens: Tokens, tokenizer: Tokenizer, *, window: int = 
     Raises DataError where no token is to be predicted.
     """
     start = time.perf_counter()
-    targets = scored(tokens)
-    if not len(targets):
+    part = Blocks.of(tokens)
+    if not part.size:
         raise DataError(f"{len(tokens.ids)} tokens to evaluate: every document has one token, so none is predicted.")
-    lengths = tokenizer.lengths[targets].astype(np.float64)  # [N]
+    characters, unknown = part.summed(tokenizer.lengths), unknown_tokens(part, tokenizer)
+    spelt = tokenizer.spelling * unknown  # [K], as every other model of these tokens would have to
     lanes = min(64, -(-len(tokens.ids) // LANE))
-    carried = carried_nats(model, tokens, window=max(100, CARRIED_WINDOW // lanes), lanes=lanes, overlap=OVERLAP)
-    reset = reset_nats(model, tokens, window, tokenizer.size)
-    unknown = tokenizer.unknown
+    carried = carried_nats(model, part, window=max(100, CARRIED_WINDOW // lanes), lanes=lanes, overlap=OVERLAP) + spelt
+    reset = reset_nats(model, part, window, tokenizer.size) + spelt
+    share = float(unknown.sum() / part.size)
     return Evaluation(
-        carried=Figures.of(carried, lengths),
-        reset=Figures.of(reset, lengths),
+        carried=Figures.of(carried, part.sizes, characters),
+        reset=Figures.of(reset, part.sizes, characters),
         window=window,
         lanes=lanes,
-        tokens=len(carried),
-        characters=int(lengths.sum()),
+        tokens=part.size,
+        characters=int(characters.sum()),
         unit=tokenizer.unit,
-        unknown_share=0.0 if unknown is None else float((targets == unknown).mean()),
-        warning=_warning(carried, reset, window),
+        unknown_share=share,
+        unknown=_unknown_words(tokenizer, share) if share else None,
+        warning=_warning(carried, reset, part.sizes, window),
         seconds=time.perf_counter() - start,
-        per_token=carried,
     )
 
 
-def scored(tokens: Tokens) -> NDArray[np.int64]:
-    """The ids that are predicted: all but the first of each document, [N]."""
-    return np.delete(np.asarray(tokens.ids, np.int64), tokens.starts[tokens.starts < len(tokens.ids)])
+def unknown_tokens(part: Blocks, tokenizer: Tokenizer) -> Floats:
+    """How many predicted tokens are unknown, by block, [K]."""
+    return part.summed(np.arange(tokenizer.size) == (-1 if tokenizer.unknown is None else tokenizer.unknown))
 
 
-def carried_nats(
-    model: Any, tokens: Tokens, *, window: int = CARRIED_WINDOW, lanes: int = 1, overlap: int = 0
-) -> Floats:
-    """-ln p of each predicted token, [N], the state carried from the first to the last.
+def carried_nats(model: Any, part: Blocks, *, window: int = CARRIED_WINDOW, lanes: int = 1, overlap: int = 0) -> Floats:
+    """-ln p of the predicted tokens, summed by block, [K]; the state is carried from the first to the last.
 
     With more lanes it is faster and nearly the same: each lane reads `overlap` tokens before its stretch of the text.
     """
-    nats, places = [], []
-    state = None
+    sums, state = part.zeros(), None
+    begins = origins(part.tokens, lanes, overlap)  # [B]
     with judging(model) as device:
-        for batch in windows(tokens, window, lanes=lanes, overlap=overlap):
-            found, state = _nats(model, batch, state, device)
-            nats.append(found.cpu().numpy())
-            places.append(batch.targets.numpy() != IGNORED)
-    if not nats:
-        return np.zeros(0)
-    order: Floats = np.concatenate(nats).T[np.concatenate(places).T]  # lane by lane is the order of the text
-    return order
+        for batch in windows(part.tokens, window, lanes=lanes, overlap=overlap):
+            nats, state = _nats(model, batch, state, device)
+            predicted = batch.targets.numpy() != IGNORED
+            steps = np.arange(len(predicted))[:, None] + batch.position + 1
+            part.add(sums, (begins + steps)[predicted], nats.cpu().numpy()[predicted])
+    return sums
 
 
-def reset_nats(model: Any, tokens: Tokens, window: int, vocabulary: int) -> Floats:
-    """-ln p of each predicted token, [N], where the state starts anew every `window` tokens."""
-    count = len(tokens.ids) - 1
-    if count < 1:
-        return np.zeros(0)
-    rows = -(-count // window)
-    inputs = np.zeros(rows * window, np.int64)
-    targets = np.full(rows * window, IGNORED, np.int64)
-    resets = np.zeros(rows * window, bool)
-    inputs[:count], targets[:count] = tokens.ids[:-1], tokens.ids[1:]
-    inner = tokens.starts[(tokens.starts > 0) & (tokens.starts <= count)]
-    targets[inner - 1] = IGNORED
-    resets[inner[inner < count]] = True
-    shaped = [torch.from_numpy(values.reshape(rows, window).T) for values in (inputs, targets, resets)]  # [T, rows]
-    nats = []
+def reset_nats(model: Any, part: Blocks, window: int, vocabulary: int) -> Floats:
+    """-ln p of the predicted tokens, summed by block, [K], where the state starts anew every `window` tokens."""
+    sums, count = part.zeros(), len(part.tokens.ids) - 1
+    together = window * max(1, min(RESET_ROWS, RESET_LOGITS // (window * vocabulary)))  # tokens in one call
     with judging(model) as device:
-        together = max(1, min(RESET_ROWS, RESET_LOGITS // (window * vocabulary)))
-        for first in range(0, rows, together):
-            part = [values[:, first : first + together] for values in shaped]
-            losses, _ = _nats(model, Batch(part[0], part[1], part[2], 0, 0), None, device)
-            nats.append(losses.T.reshape(-1).cpu().numpy())
-    found: Floats = np.concatenate(nats)[targets != IGNORED]
-    return found
+        for begin in range(0, count, together):
+            end = min(begin + together, count)
+            rows = -(-(end - begin) // window)
+            inputs = np.zeros(rows * window, np.int64)
+            targets = np.full(rows * window, IGNORED, np.int64)
+            resets = np.zeros(rows * window, bool)
+            inputs[: end - begin] = part.tokens.ids[begin:end]
+            places = part.among(begin + 1, end + 1)
+            targets[places - begin - 1] = part.tokens.ids[begin + 1 : end + 1][places - begin - 1]
+            low, high = np.searchsorted(part.tokens.starts, [begin + 1, end])
+            resets[part.tokens.starts[low:high] - begin] = True
+            shaped = [torch.from_numpy(values.reshape(rows, window).T) for values in (inputs, targets, resets)]
+            nats, _ = _nats(model, Batch(shaped[0], shaped[1], shaped[2], 0, 0), None, device)
+            part.add(sums, places, nats.T.reshape(-1).cpu().numpy()[places - begin - 1])
+    return sums
 
 
 def validation(model: Any, tokens: Tokens, *, lanes: int = 32, overlap: int = 200) -> float:
     """Mean nats per token, quickly: for choosing between models while one trains, not for reporting."""
-    nats = carried_nats(model, tokens, window=200, lanes=max(1, min(lanes, len(tokens.ids) // 400)), overlap=overlap)
-    return float(nats.mean()) if len(nats) else math.nan
+    part = Blocks.of(tokens)
+    nats = carried_nats(model, part, window=200, lanes=max(1, min(lanes, len(tokens.ids) // 400)), overlap=overlap)
+    return float(nats.sum() / part.size) if part.size else math.nan
 
 
 @contextmanager
@@ -201,12 +197,25 @@ def _nats(model: Any, batch: Batch, state: Any, device: torch.device) -> tuple[T
     return nats.double().view(batch.targets.shape), state
 
 
-def _warning(carried: Floats, reset: Floats, window: int) -> str | None:
-    """A sentence where carrying the state changes the mean by over 1 %, and not by chance."""
-    difference = reset - carried
-    low, high = Interval(*bootstrap(difference))
-    mean = float(difference.mean())
-    if abs(mean) < 0.01 * float(carried.mean()) or low <= 0 <= high:
+def _unknown_words(tokenizer: Tokenizer, share: float) -> str:
+    """What the figures count of unknown tokens, as a sentence."""
+    rate = f"{share:.2%} of the predicted {tokenizer.unit}s are unknown to the vocabulary"
+    if tokenizer.spelling:
+        return (
+            f"{rate}: each counts as the unknown token and {tokenizer.spelling:.1f} nats more, for which of the other "
+            "characters of Unicode it is, so that nats per character compare with those of any model."
+        )
+    return (
+        f"{rate}: each counts as the unknown token and as one character, and its spelling is not counted, so that nats "
+        "per character compare only with those of models over the same vocabulary."
+    )
+
+
+def _warning(carried: Floats, reset: Floats, sizes: Floats, window: int) -> str | None:
+    """A sentence where carrying the state changes the mean by over 1 %, and not by chance. All: sums by block, [K]."""
+    low, high = bootstrap(reset - carried, sizes)
+    mean = float((reset - carried).sum() / sizes.sum())
+    if abs(mean) < 0.01 * float(carried.sum() / sizes.sum()) or low <= 0 <= high:
         return None
     if mean > 0:
         return (

@@ -25,28 +25,27 @@ class Interval(NamedTuple):
     high: float
 
 
-def blocks(count: int) -> int:
+def block_length(count: int) -> int:
     """The length of a block for a text of `count` tokens.
 
-    >>> blocks(100), blocks(100_000), blocks(10_000_000)
+    >>> block_length(100), block_length(100_000), block_length(10_000_000)
     (5, 500, 5000)
     """
     return max(1, min(BLOCK, count // 20), -(-count // 2000))
 
 
-def bootstrap(values: Values, weights: Values | None = None, *, seed: int = 0) -> Interval:
+def bootstrap(values: Values, weights: Values, *, seed: int = 0) -> Interval:
     """The 95 % interval of sum(values) / sum(weights), by drawing blocks of both with replacement.
 
-    values: [N] per token, such as nats. weights: [N], such as characters per token; one each where not given.
-    One block has no interval: then low and high are the ratio itself. NaN where there is no token.
+    values, weights: [K], each block's sum, of nats and of tokens or characters.
+    One block has no interval: then low and high are the ratio itself. NaN where there is nothing to weigh by.
     """
-    count = len(values)
-    weights = np.ones(count) if weights is None else weights
-    if not count or not weights.sum():
+    if not len(values) or not weights.sum():
         return Interval(float("nan"), float("nan"))
-    edges = np.arange(0, count, blocks(count))
-    sums = np.stack([np.add.reduceat(values, edges), np.add.reduceat(weights, edges)], axis=1)  # [K, 2]
-    drawn = np.random.default_rng(seed).multinomial(len(edges), np.full(len(edges), 1 / len(edges)), size=DRAWS) @ sums
+    sums = np.stack([values, weights], axis=1)  # [K, 2]
+    generator, chances = np.random.default_rng(seed), np.full(len(sums), 1 / len(sums))
+    together = DRAWS // 20  # of all at once the counts would be 32 MB
+    drawn = np.concatenate([generator.multinomial(len(sums), chances, size=together) @ sums for _ in range(20)])
     ratios = drawn[:, 0] / np.where(drawn[:, 1] > 0, drawn[:, 1], np.nan)  # [DRAWS]
     low, high = np.nanquantile(ratios, [0.025, 0.975])
     return Interval(float(low), float(high))
