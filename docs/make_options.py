@@ -11,6 +11,7 @@ from pathlib import Path
 
 from riverrun import configuration, presets, tasks
 from riverrun.cli.main import VERBS, verb_parser
+from riverrun.combinations import KEYS
 
 PAGE = Path(__file__).parent / "options.md"
 HEAD = """# Options
@@ -18,7 +19,8 @@ HEAD = """# Options
 Made by `python docs/make_options.py` from the option dataclasses and the verbs; `riverrun VERB --help` says the same.
 
 Each key below is `--key-name` on the command line, a keyword of `riverrun.LanguageModel`, and a key of its section in
-`run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest.
+`run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest,
+and so is a value that would do nothing beside the others; what a preset sets gives way instead.
 """
 
 
@@ -33,9 +35,22 @@ def keys() -> list[str]:
                 if key.section == section:
                     choices = f" One of {', '.join(key.choices)}." if key.choices else ""
                     default = '""' if key.default == "" else str(key.default).lower()
-                    lines.append(f"| `{key.name}` | {default} | {key.help}.{choices} |".replace("..", "."))
+                    lines.append(f"| `{key.name}` | {default} | {key.help}.{choices}{beside(key)} |".replace("..", "."))
             lines.append("")
     return lines
+
+
+def beside(key: configuration.Setting) -> str:
+    """Beside which other keys it does anything."""
+    parts, judged = [], []
+    for about, wanted in key.acts.items():
+        if callable(wanted):
+            judged += [about] if isinstance(about, str) else list(about)
+        else:
+            parts.append(f"`{about}` {' or '.join(KEYS.value(value) for value in wanted)}")
+    words = [f"Only with {', '.join(parts)}"] if parts else []
+    words += [f"{'d' if parts else 'D'}epends on {', '.join(f'`{name}`' for name in judged)}"] if judged else []
+    return f" {'; '.join(words)}." if words else ""
 
 
 def verbs() -> list[str]:

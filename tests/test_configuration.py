@@ -9,7 +9,7 @@ import pytest
 
 from riverrun import configuration, presets
 from riverrun.configuration import Configuration
-from riverrun.errors import DataError, UsageError
+from riverrun.errors import DataError, OptionError, UsageError
 
 
 def option(default: object, help: str, choices: tuple[str, ...] = ()) -> object:
@@ -25,7 +25,7 @@ class Model:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout: expected a share below 1, got {self.dropout}.")
+            raise OptionError("dropout", f"expected a share below 1, got {self.dropout}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Configuration: frozen dataclasses are the single source of TOML, flags, docs and defaults.
 
-A section is a frozen, keyword-only dataclass; each field carries `metadata={"help": ..., "choices": ...}`. A value
-comes from the defaults, then a preset, then `run.toml`, then the command line; the last to speak wins. A key that no
-section has is an error that names the nearest one, and in a file the line.
+A section is a frozen, keyword-only dataclass; each field carries `metadata={"help": ..., "choices": ..., "acts": ...}`
+(combinations.py says what `acts` is). A value comes from the defaults, then a preset, then `run.toml`, then the command
+line; the last to speak wins. A key that no section has is an error that names the nearest one, and in a file the line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from riverrun.errors import DataError, UsageError, nearest
+from riverrun.errors import DataError, OptionError, UsageError, nearest
 
 FORMAT = 1
 Schema = Mapping[str, type]  # section name -> its options dataclass
@@ -31,6 +31,7 @@ class Setting(NamedTuple):
     default: Any
     help: str
     choices: tuple[str, ...]
+    acts: Mapping[Any, Any]  # where it does anything, see combinations.py
 
     @property
     def flag(self) -> str:
@@ -64,6 +65,7 @@ def settings(schema: Schema) -> list[Setting]:
                 default=field.default,
                 help=field.metadata.get("help", ""),
                 choices=tuple(choices() if callable(choices) else choices),
+                acts=field.metadata.get("acts", {}),
             )
             if field.name in found:
                 raise UsageError(
@@ -107,7 +109,16 @@ _NOUN: dict[type, str] = {bool: "true or false", int: "a whole number", float: "
 
 
 def resolve(schema: Schema, *layers: Values) -> dict[str, Any]:
-    """The options of each section, from layers of values of which the last to name a key wins.
+    """The options of each section, from layers of values of which the last to name a key wins (`merge`).
+
+    Raises OptionError where a value is out of its range, or contradicts another.
+    """
+    merged = merge(schema, *layers)
+    return {section: options(**merged[section]) for section, options in schema.items()}
+
+
+def merge(schema: Schema, *layers: Values) -> dict[str, dict[str, Any]]:
+    """Layers of values as one, of which the last to name a key wins.
 
     A layer that names a budget (minutes, steps, epochs) takes the other budgets of the layers before it away.
     """
@@ -118,7 +129,7 @@ def resolve(schema: Schema, *layers: Values) -> dict[str, Any]:
                 for name in BUDGETS:
                     merged[section].pop(name, None)
             merged[section].update(values)
-    return {section: options(**merged[section]) for section, options in schema.items()}
+    return merged
 
 
 def from_flags(schema: Schema, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -144,11 +155,12 @@ def from_names(schema: Schema, given: Mapping[str, Any]) -> dict[str, dict[str, 
 
 
 class Read(NamedTuple):
-    """What a TOML file says: task and files where it names them, and a layer of values."""
+    """What a TOML file says: task and files where it names them, a layer of values, and where each key stands."""
 
     task: str | None
     files: tuple[str, ...] | None
     values: dict[str, dict[str, Any]]
+    places: dict[str, str]
 
 
 def read(path: Path, schema: Schema) -> Read:
@@ -216,10 +228,10 @@ def parse(text: str, schema: Schema, name: str = "run.toml") -> Read:
             values.setdefault(section, {})[key] = convert(here[key], value, f"{where(section, key)}: {key}")
         try:
             schema[section](**values.get(section, {}))
-        except UsageError as error:  # a value out of its range: say where it stands
-            key = str(error).partition(":")[0].strip("-").replace("-", "_")
-            raise UsageError(f"{where(section, key)}: {error}") from None
-    return Read(task, None if files is None else tuple(files), values)
+        except OptionError as error:  # a value out of its range: say where it stands
+            raise UsageError(f"{where(section, error.name)}: {error}") from None
+    places = {key: where(section, key) for section, keys in values.items() for key in keys}
+    return Read(task, None if files is None else tuple(files), values, places)
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from riverrun import configuration
+from riverrun import combinations, configuration
 from riverrun.cells.cell import Cell
 from riverrun.configuration import Configuration
 from riverrun.errors import DataError, UsageError, nearest
@@ -110,8 +110,9 @@ class LanguageModel:
         """
         texts, files = _interpret(data)
         planned = self._plan(files)
-        if planned.sections["training"].tensorboard and run is None:
-            raise UsageError("tensorboard: its files lie in the run folder, and there is none. Give fit a `run`.")
+        for name, kept in (("tensorboard", "its files lie"), ("checkpoint_every", "checkpoints lie")):
+            if getattr(planned.sections["training"], name) and run is None:
+                raise UsageError(f"{name}: {kept} in the run folder, and there is none. Give fit a `run`.")
         corpus = corpus_of(planned, texts)
         progress: list[Progress] = []
 
@@ -266,7 +267,7 @@ class LanguageModel:
                     f"LanguageModel: {name}: no such option.{nearest(name, [*known, 'preset', 'verbose'])}"
                 )
         layer = configuration.from_names(schema(TASK), given)
-        planned, _ = plan(files, layer, task=TASK, preset=self.preset)
+        planned, _ = plan(files, layer, task=TASK, preset=self.preset, cell=self._cell)
         return planned
 
     def _fitted(self) -> Opened:
@@ -310,9 +311,9 @@ def load(folder: str | Path, *, device: str = "auto", cell: type[Cell] | None = 
     corrupted or newer.
     """
     opened = open_model(Path(folder), device=device, cell=cell)
-    options = asdict(opened.saved.options)
-    for values in opened.saved.config.get("run", {}).values():
-        options |= values
+    values = {"model": asdict(opened.saved.options), **opened.saved.config.get("run", {})}
+    # What did nothing in training is no option of the user's.
+    options = {k: v for section in combinations.acting(schema(TASK), values).values() for k, v in section.items()}
     if cell is not None:
         options["cell"] = cell
     estimator = LanguageModel(**options)

@@ -69,6 +69,28 @@ def test_a_wrong_option_names_the_nearest_and_exits_with_2(
     assert content(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--chrono", "2"], "--chrono: expected the longest memory in steps, from 3"),
+        (["--skip", "dense", "--layers", "1"], "--skip: 'dense' finds nothing to connect in one layer"),
+        (["--hidden", "0"], "--hidden: expected a whole number of at least 1"),
+        (["--lr", "-1"], "--lr: expected 0 or more"),
+        (["--test-share", "0"], "--test-share: expected a share"),
+        (["--precision", "float16"], "--precision: CPUs have no float16"),
+        (["-c", "my.toml"], "my.toml:2: tied: one-hot input has no embedding to share."),
+    ],
+)
+def test_what_is_wrong_with_a_value_names_the_flag_or_the_line(
+    riverrun: Riverrun, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "my.toml").write_text("[model]\ntied = true\none_hot = true\n")
+    (tmp_path / "text.txt").write_text("to be or not to be. " * 90)
+    done = riverrun("train", "text.txt", "--steps", "1", "--device", "cpu", *arguments)
+    assert done.code == 2
+    assert done.err.startswith(f"riverrun: {message}"), done.err
+
+
 FILES = {
     "empty.txt": (b"", "empty"),
     "short.txt": (b"ab", "too short to split"),

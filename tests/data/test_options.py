@@ -31,7 +31,7 @@ def test_options_cannot_be_changed_or_given_by_position() -> None:
         ({"tokens": "bpe", "vocabulary": 256}, "vocabulary: bpe needs at least 257"),
         ({"test_share": 0.0}, "test_share: .*got 0"),
         ({"valid_share": 1.5}, "valid_share: .*got 1.5"),
-        ({"test_share": 0.6, "valid_share": 0.5}, "leave nothing to train on"),
+        ({"test_share": 0.6, "valid_share": 0.5}, "leaves nothing to train on"),
         ({"encoding": "utf-9"}, "encoding: 'utf-9'"),
     ],
 )

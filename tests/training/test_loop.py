@@ -94,7 +94,7 @@ def test_without_a_number_of_steps_a_checkpoint_is_written_every_minute(monkeypa
 
 
 def test_without_a_budget_training_is_refused():
-    with pytest.raises(UsageError, match="--minutes, --steps or --epochs"):
+    with pytest.raises(UsageError, match="minutes, steps or epochs"):
         trained(steps=0)
 
 

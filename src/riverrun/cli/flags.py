@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from riverrun.configuration import Schema, Setting, settings
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, UsageError, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +41,12 @@ class Parser(argparse.ArgumentParser):
                 raise UsageError(f"{first}: not expected here. `{self.prog} --help` shows what is.")
             raise UsageError(f"{name}: no such option.{nearest(name, known)} `{self.prog} --help` lists all.")
         return arguments
+
+    def typed(self, error: OptionError) -> UsageError:
+        """The error, of an option of this verb, as the flag that it is here."""
+        flag = "--" + error.name.replace("_", "-")
+        known = any(flag in action.option_strings for action in self._actions)
+        return UsageError(f"{flag}: {error.problem}") if known else error
 
     def error(self, message: str) -> NoReturn:
         """What argparse itself complains about, as a UsageError."""

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from riverrun import __version__
 from riverrun.cli.flags import Parser
-from riverrun.errors import RiverrunError, UsageError, nearest
+from riverrun.errors import OptionError, RiverrunError, UsageError, nearest
 
 INTERRUPTED = 130
 # Verb -> its module. A verb stands here once it works.
@@ -81,7 +81,10 @@ def _run(given: list[str]) -> int:
     if arguments is None:
         print(parser.format_help(), end="")
         return 0
-    return int(module.run(arguments))
+    try:
+        return int(module.run(arguments))
+    except OptionError as error:
+        raise parser.typed(error) from None
 
 
 def verb_parser(verb: str, module: ModuleType) -> Parser:

@@ -41,11 +41,18 @@ def add(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate, report."""
-    from riverrun import configuration
+    from riverrun import combinations, configuration
 
     given = configuration.from_flags(schema(), vars(arguments))
     file = Path(arguments.config) if arguments.config else None
-    planned, reason = plan(arguments.data, given, task=arguments.task, preset=arguments.preset, file=file)
+    planned, reason = plan(
+        arguments.data,
+        given,
+        task=arguments.task,
+        preset=arguments.preset,
+        file=file,
+        notation=combinations.FLAGS,
+    )
 
     from riverrun.cli.watch import watch
     from riverrun.pipeline import train as pipeline

@@ -1,17 +1,21 @@
 """The options of a language model: one frozen dataclass, read by TOML, flags, docs and the model itself.
 
 Each field's metadata holds `help`, and where they apply `choices` (a tuple, or a function that lists them), `least`
-(the smallest value) and `below` (all values are less than it). This file imports no torch.
+(the smallest value), `below` (all values are less than it) and `acts` (beside which other options it does anything;
+combinations.py reads it). This file imports no torch.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from riverrun.cells import names as cell_names
-from riverrun.errors import UsageError, nearest
+from riverrun import cells
+from riverrun.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from riverrun.cells.cell import Cell
 
 MODELS = ("recurrent", "window")
 # Of a vector whose width is not given. What the first layer reads costs: a 512-unit LSTM layer over 100 x 32 steps took
@@ -25,71 +29,118 @@ def _option(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"help": help, **limits})
 
 
-def _share(default: float, help: str) -> Any:
-    return _option(default, help, least=0.0, below=1.0)
+def _share(default: float, help: str, **limits: Any) -> Any:
+    return _option(default, help, least=0.0, below=1.0, **limits)
+
+
+def _cell(cell: str | type[Cell]) -> type[Cell]:
+    return cells.find(cell) if isinstance(cell, str) else cell
+
+
+def _has_forget_gate(cell: str | type[Cell]) -> bool:
+    return bool(_cell(cell).initialise.forget)
+
+
+def _has_gates(cell: str | type[Cell]) -> bool:
+    start = _cell(cell).initialise
+    return bool(start.forget or start.keep or start.write)
+
+
+def _has_candidate(cell: str | type[Cell]) -> bool:
+    return _cell(cell).candidate is not None
+
+
+def _has_matrices(cell: str | type[Cell], hidden_depth: int, projection: int = 0) -> bool:
+    from riverrun.cells.cell import program
+
+    return hidden_depth > 1 or projection > 0 or bool(program(_cell(cell)).u_keys)
+
+
+RECURRENT = {"model": ("recurrent",)}
+EMBEDDED = {"one_hot": (False,)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelOptions:
     """What a language model is made of. Every value is checked here, and every option acts.
 
-    Raises UsageError naming the option, what was expected and what came.
+    Raises OptionError naming the option, what was expected and what came.
 
     >>> LanguageModelOptions(hidden=64, layers=1).embedding_size
     64
     >>> LanguageModelOptions(dropout=1.5)
     Traceback (most recent call last):
     ...
-    riverrun.errors.UsageError: dropout: expected a number of at least 0.0 and less than 1.0, got 1.5.
+    riverrun.errors.OptionError: dropout: expected a number of at least 0.0 and less than 1.0, got 1.5.
     """
 
     model: str = _option(
         "recurrent", "recurrent network, or the fixed-window network of Bengio et al. 2003", choices=MODELS
     )
-    cell: str = _option("lstm", "the recurrent cell", choices=cell_names)
+    cell: str = _option("lstm", "the recurrent cell", choices=cells.names, acts=RECURRENT)
     hidden: int = _option(512, "width of a recurrent layer, or of the fixed-window network's hidden layer", least=1)
-    layers: int = _option(2, "recurrent layers, one on top of the other", least=1)
+    layers: int = _option(2, "recurrent layers, one on top of the other", least=1, acts=RECURRENT)
     embedding: int = _option(
-        0, "width of a token's vector; 0: the output's where tied, else hidden, at most 128", least=0
+        0, "width of a token's vector; 0: the output's where tied, else hidden, at most 128", least=0, acts=EMBEDDED
     )
     one_hot: bool = _option(False, "feed each token as a one-hot vector instead of a learned one")
-    tied: bool = _option(False, "let the output layer use the embedding's weights (Press & Wolf 2017)")
-    projection: int = _option(0, "project each layer's output to this width; 0: no projection", least=0)
-    bias: bool = _option(True, "biases in the recurrent layers")
-    norm: bool = _option(False, "layer normalisation inside the gates (Ba et al. 2016)")
-    skip: str = _option("none", "connections past a layer", choices=SKIPS)
-    learned_initial: bool = _option(False, "learn the state that a sequence starts from")
+    tied: bool = _option(False, "let the output layer use the embedding's weights (Press & Wolf 2017)", acts=EMBEDDED)
+    projection: int = _option(0, "project each layer's output to this width; 0: no projection", least=0, acts=RECURRENT)
+    bias: bool = _option(True, "biases in the recurrent layers", acts=RECURRENT)
+    norm: bool = _option(False, "layer normalisation inside the gates (Ba et al. 2016)", acts=RECURRENT)
+    skip: str = _option("none", "connections past a layer", choices=SKIPS, acts=RECURRENT)
+    learned_initial: bool = _option(False, "learn the state that a sequence starts from", acts=RECURRENT)
     dropout: float = _share(0.3, "dropout between layers and on the last layer's output")
     embedding_dropout: float = _share(
-        0.0, "share of the vocabulary whose vectors are dropped, per step of training (AWD)"
+        0.0, "share of the vocabulary whose vectors are dropped, per step of training (AWD)", acts=EMBEDDED
     )
     variational: float = _share(
-        0.0, "one dropout mask a sequence, on inputs and recurrent state (Gal & Ghahramani 2016)"
+        0.0, "one dropout mask a sequence, on inputs and recurrent state (Gal & Ghahramani 2016)", acts=RECURRENT
     )
-    recurrent_dropout: float = _share(0.0, "dropout on the cell's candidate (Semeniuta et al. 2016)")
-    weight_dropout: float = _share(0.0, "DropConnect on the recurrent weights (AWD, Merity et al. 2018)")
-    zoneout: float = _share(0.0, "chance that a state entry keeps its old value for a step (Krueger et al. 2017)")
+    recurrent_dropout: float = _share(
+        0.0, "dropout on the cell's candidate (Semeniuta et al. 2016)", acts={**RECURRENT, "cell": _has_candidate}
+    )
+    weight_dropout: float = _share(
+        0.0,
+        "DropConnect on the recurrent weights (AWD, Merity et al. 2018)",
+        acts={**RECURRENT, ("cell", "hidden_depth"): _has_matrices},
+    )
+    zoneout: float = _share(
+        0.0, "chance that a state entry keeps its old value for a step (Krueger et al. 2017)", acts=RECURRENT
+    )
     input_depth: int = _option(
         1,
         "1, and more for tanh layers between a token's vector and the first recurrent layer (Pascanu et al. 2014)",
         least=1,
+        acts=RECURRENT,
     )
     hidden_depth: int = _option(
         1,
         "1, and more for tanh layers from a state to the next one, in every recurrent layer (deep transition)",
         least=1,
+        acts=RECURRENT,
     )
     output_depth: int = _option(
-        1, "1, and more for tanh layers between the last recurrent layer and the output layer", least=1
+        1, "1, and more for tanh layers between the last recurrent layer and the output layer", least=1, acts=RECURRENT
     )
     recurrent_init: str = _option(
-        "cell", "how recurrent weights start; cell: as the cell asks, mostly orthogonal", choices=RECURRENT_INITS
+        "cell",
+        "how recurrent weights start; cell: as the cell asks, mostly orthogonal",
+        choices=RECURRENT_INITS,
+        acts={**RECURRENT, ("cell", "hidden_depth", "projection"): _has_matrices},
     )
-    forget_bias: float = _option(1.0, "what a forget gate's bias starts at (Jozefowicz et al. 2015)")
+    forget_bias: float = _option(
+        1.0,
+        "what a forget gate's bias starts at (Jozefowicz et al. 2015)",
+        acts={**RECURRENT, "chrono": (0,), "bias": (True,), "cell": _has_forget_gate},
+    )
     chrono: int = _option(
-        0, "spread the forget biases for memories up to this many steps (Tallec & Ollivier 2018); 0: off", least=0
+        0,
+        "spread the forget biases for memories up to this many steps (Tallec & Ollivier 2018); 0: off",
+        least=0,
+        acts={**RECURRENT, "bias": (True,), "cell": _has_gates},
     )
-    context: int = _option(8, "tokens that the fixed-window network sees", least=1)
+    context: int = _option(8, "tokens that the fixed-window network sees", least=1, acts={"model": ("window",)})
     label_smoothing: float = _share(0.0, "share of the target's probability that is spread over all tokens")
     activity: float = _option(0.0, "weight of the outputs' mean square in the loss (AR, Merity et al. 2017)", least=0.0)
     temporal_activity: float = _option(
@@ -100,15 +151,16 @@ class LanguageModelOptions:
         for option in fields(self):
             _check(option.name, getattr(self, option.name), option.metadata, type(option.default))
         if self.tied and self.one_hot:
-            raise UsageError("tied: one-hot input has no embedding to share. Leave out one of tied and one_hot.")
+            raise OptionError("tied", "one-hot input has no embedding to share. Leave out one of tied and one_hot.")
         if self.one_hot and self.embedding:
-            raise UsageError(
-                f"embedding: one-hot input has no embedding, got {self.embedding}. Leave out one of the two."
+            raise OptionError(
+                "embedding", f"one-hot input has no embedding, got {self.embedding}. Leave out one of the two."
             )
         if self.tied and self.embedding not in (0, self.output_size):
-            raise UsageError(
-                f"embedding: tied weights need an embedding as wide as the last layer's output, {self.output_size}, "
-                f"got {self.embedding}. Use embedding=0 or projection={self.embedding}."
+            raise OptionError(
+                "embedding",
+                f"tied weights need an embedding as wide as the last layer's output, {self.output_size}, "
+                f"got {self.embedding}. Leave it out, or project to that width.",
             )
 
     @property
@@ -127,7 +179,7 @@ class LanguageModelOptions:
 
 
 def _check(name: str, value: Any, limits: Any, kind: type) -> None:
-    """UsageError unless `value` is of the default's type and within the field's limits."""
+    """OptionError unless `value` is of the default's type and within the field's limits."""
     right = isinstance(value, bool) if kind is bool else isinstance(value, int | float) and not isinstance(value, bool)
     if kind is str:
         right = isinstance(value, str)
@@ -137,8 +189,8 @@ def _check(name: str, value: Any, limits: Any, kind: type) -> None:
     if "choices" in limits and not callable(limits["choices"]):  # callable: looked up, and judged, when it is used
         if value not in limits["choices"]:
             expected = ", ".join(limits["choices"])
-            raise UsageError(
-                f"{name}: expected one of {expected}, got {value!r}.{nearest(str(value), limits['choices'])}"
+            raise OptionError(
+                name, f"expected one of {expected}, got {value!r}.{nearest(str(value), limits['choices'])}"
             )
         return
     bounds = [f"of at least {limits['least']}"] if "least" in limits else []
@@ -146,4 +198,4 @@ def _check(name: str, value: Any, limits: Any, kind: type) -> None:
     right = right and (isinstance(value, str) or math.isfinite(value))
     inside = right and (not bounds or value >= limits["least"]) and ("below" not in limits or value < limits["below"])
     if not inside:
-        raise UsageError(f"{name}: expected {' '.join([words, ' and '.join(bounds)]).strip()}, got {value!r}.")
+        raise OptionError(name, f"expected {' '.join([words, ' and '.join(bounds)]).strip()}, got {value!r}.")

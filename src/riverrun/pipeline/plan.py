@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from riverrun import configuration, presets, tasks
+from riverrun import combinations, configuration, presets, tasks
+from riverrun.combinations import ARGUMENTS, KEYS, Layer, Notation
 from riverrun.configuration import Configuration, Schema, Values
-from riverrun.errors import UsageError
+from riverrun.errors import OptionError, UsageError
+
+if TYPE_CHECKING:
+    from riverrun.cells.cell import Cell
 
 DEFAULT_TASK = "lm"
 
@@ -24,26 +29,39 @@ def plan(
     task: str | None = None,
     preset: str | None = None,
     file: Path | None = None,
+    notation: Notation = ARGUMENTS,
+    cell: type[Cell] | None = None,
 ) -> tuple[Configuration, str]:
     """The configuration, and the sentence why its task is what it is.
 
     Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
-    preset holds where neither a preset nor a configuration file is named. Raises UsageError where something is unknown,
-    out of range, or where no budget is left.
+    preset holds where neither a preset nor a configuration file is named.
+
+    notation: how the one who gave `given` writes options. cell: a class of one's own, in place of the one named.
+    Raises UsageError, naming an option as it was typed, where something is unknown, out of range or does nothing, or
+    where no budget is left.
     """
-    layers: list[Values] = []
+    layers: list[Layer] = []
     if preset is not None or file is None:
-        layers.append(presets.find(preset or "default").values)
+        layers.append(Layer(presets.find(preset or "default").values, notation))
     if file is not None:
         read = configuration.read(file, schema(task or DEFAULT_TASK))
-        layers.append(read.values)
+        layers.append(Layer(read.values, KEYS, read.places))
         files = files or read.files or ()
         task = task or read.task
     if task is None:
         found, reason = tasks.infer(files)
     else:
         found, reason = tasks.find(task), f"asked for ({'--task' if file is None else file})"
-    sections = configuration.resolve(found.sections, *layers, given)
+    own = {"model": {"cell": cell}} if cell is not None else {}
+    layers.append(Layer(configuration.merge(found.sections, given, own), notation))
+    try:
+        values = combinations.settled(found.sections, layers)
+        if own:  # it is judged, and stands in no file
+            values["model"].pop("cell")
+        sections = configuration.resolve(found.sections, values)
+    except OptionError as error:
+        raise combinations.typed(error, layers) from None
     if not sections["training"].budget():
         raise UsageError("no budget: give --minutes, --steps or --epochs (or a preset that has one).")
     return Configuration(found.name, tuple(_absolute(name) for name in files), sections), reason

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from riverrun.errors import UsageError
+from riverrun.errors import OptionError
 
 
 class Precision(NamedTuple):
@@ -35,19 +35,19 @@ class Precision(NamedTuple):
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU where there is one, else the CPU. Raises UsageError for a device that is not there."""
+    """`auto` is the first GPU where there is one, else the CPU. Raises OptionError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:N; got {name!r}.") from None
+        raise OptionError("device", f"expected auto, cpu, cuda or cuda:N; got {name!r}.") from None
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
-            raise UsageError(f"--device {name}: this machine shows torch {count} GPUs. Use --device cpu or auto.")
+            raise OptionError("device", f"got {name!r}, and this machine shows torch {count} GPUs. Use cpu or auto.")
     elif device.type != "cpu":
-        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:N; got {name!r}.")
+        raise OptionError("device", f"expected auto, cpu, cuda or cuda:N; got {name!r}.")
     return device
 
 
@@ -76,7 +76,7 @@ def choose_precision(name: str, device: torch.device, *, rows: int = 64) -> Prec
     if name == "float32":
         return Precision(torch.float32, None, "asked for")
     if name == "float16" and device.type == "cpu":
-        raise UsageError("--precision float16: CPUs have no float16 recurrent layers. Use bfloat16, or a GPU.")
+        raise OptionError("precision", "CPUs have no float16 recurrent layers. Use bfloat16, or a GPU.")
     if name in ("bfloat16", "float16"):
         return Precision(torch.float32, getattr(torch, name), "asked for; weights and optimiser stay in float32")
     if device.type == "cuda":

@@ -97,11 +97,11 @@ def fit(
     checkpoint of something else.
     """
     if not options.budget():
-        raise UsageError("--minutes, --steps or --epochs: expected a budget; got none.")
+        raise UsageError("minutes, steps or epochs: expected a budget; got none.")
     if options.selects and evaluate is None:
         raise UsageError(
-            "--patience, --schedule plateau and --optimiser asgd look at a validation part; there is none. "
-            "Give one (--valid, --valid-share), or leave them out."
+            "patience, evaluate_every, schedule plateau and optimiser asgd look at a validation part; there is none. "
+            "Give one, or leave them out."
         )
     if resume is None and folder is not None and checkpoints.steps(folder):
         raise UsageError(

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, nearest
 
 OPTIMISERS = ("adamw", "adam", "sgd", "momentum", "adagrad", "rmsprop", "asgd")
 SCHEDULES = ("cosine", "linear", "constant", "plateau")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
-def _option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": help, "choices": choices} if choices else {"help": help})
+def _option(default: Any, help: str, choices: tuple[str, ...] = (), acts: Mapping[str, Any] | None = None) -> Any:
+    """A field; `acts` says beside which other options it does anything (combinations.py reads it)."""
+    known = {"help": help, "choices": choices, "acts": acts}
+    return field(default=default, metadata={key: value for key, value in known.items() if value})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """The [training] section of run.toml. Of several budgets the one that is reached first ends the run.
 
-    Raises UsageError naming the option where a value makes no sense.
+    Raises OptionError naming the option where a value makes no sense.
     """
 
     minutes: float = _option(0.0, "time budget in minutes; the learning rate follows elapsed time (0: none)")
@@ -38,12 +41,18 @@ class TrainingOptions:
     )
     optimiser: str = _option("adamw", "the update rule", OPTIMISERS)
     lr: float = _option(0.003, "learning rate at its highest")
-    momentum: float = _option(0.9, "momentum of --optimiser momentum")
+    momentum: float = _option(0.9, "momentum of --optimiser momentum", acts={"optimiser": ("momentum",)})
     weight_decay: float = _option(0.01, "weight decay of matrices: decoupled for adamw, an L2 penalty for the others")
-    beta2: float = _option(0.99, "decay of the squared-gradient average of adam, adamw and rmsprop")
+    beta2: float = _option(
+        0.99,
+        "decay of the squared-gradient average of adam, adamw and rmsprop",
+        acts={"optimiser": ("adamw", "adam", "rmsprop")},
+    )
     schedule: str = _option("cosine", "how the learning rate falls over the budget", SCHEDULES)
     warmup: float = _option(0.02, "share of the budget over which the learning rate rises from 0")
-    final_lr: float = _option(0.0, "learning rate at the end of the budget, as a share of --lr")
+    final_lr: float = _option(
+        0.0, "learning rate at the end of the budget, as a share of --lr", acts={"schedule": ("cosine", "linear")}
+    )
     clip_norm: float = _option(1.0, "largest norm of the gradient (0: no limit)")
     clip_value: float = _option(0.0, "largest absolute value of a gradient's element (0: no limit)")
     average: float = _option(0.0, "decay of the moving average of the weights that is evaluated and kept (0: none)")
@@ -83,18 +92,19 @@ class TrainingOptions:
             value = getattr(self, name)
             self._check(name, f"one of {', '.join(known)}", value in known, nearest(str(value), known))
         if self.optimiser == "asgd" and self.average:
-            raise UsageError("--average and --optimiser asgd both average the weights: leave one of them out.")
+            raise OptionError("average", "optimiser asgd averages the weights, too. Leave one of the two out.")
 
     def _check(self, name: str, expected: str, right: bool, hint: str = "") -> None:
         value = getattr(self, name)
         finite = not isinstance(value, float) or math.isfinite(value)
         if not (right and finite):
-            raise UsageError(f"--{name.replace('_', '-')}: expected {expected}; got {value!r}.{hint}")
+            raise OptionError(name, f"expected {expected}; got {value!r}.{hint}")
 
     @property
     def selects(self) -> bool:
-        """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD."""
-        return self.patience > 0 or self.schedule == "plateau" or self.optimiser == "asgd"
+        """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD, or an
+        evaluation every so many steps."""
+        return self.patience > 0 or self.evaluate_every > 0 or self.schedule == "plateau" or self.optimiser == "asgd"
 
     def budget(self) -> str:
         """The budget in words, as it is shown: `15 minutes`, `2000 steps or 3 epochs`."""
