@@ -30,7 +30,8 @@ from riverrun.decoding.sampling import Sampling
 from riverrun.errors import DataError, UsageError
 from riverrun.files import remove_folder, sha256
 from riverrun.models import files as model_files
-from riverrun.pipeline.prepare import Prepared, named, prepare
+from riverrun.pipeline.prepare import Prepared, named, recorded_unit
+from riverrun.pipeline.together import prepare_together
 from riverrun.pipeline.writing import sample
 from riverrun.run import RunFolder
 from riverrun.tasks.measures.evaluation import validation
@@ -100,11 +101,15 @@ def assemble(
     corpus: Corpus,
     *,
     tokenizer: Tokenizer | None = None,
+    unit: str | None = None,
     cell: type[Cell] | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Assembled:
-    """Read and split the data, build model and streams: everything that can go wrong before a run begins does here."""
+    """Read and split the data, build model and streams: everything that can go wrong before a run begins does here.
+
+    tokenizer, unit: of a run that goes on, its vocabulary and of what its parts are shares.
+    """
     task, training = tasks.find(configuration.task), configuration.sections["training"]
     device = hardware.choose_device(training.device)
     ranks = distributed.connect(device)
@@ -112,7 +117,9 @@ def assemble(
     if training.threads:
         torch.set_num_threads(training.threads)
     options = configuration.sections["data"]
-    prepared = prepare(corpus, options, select=training.selects, tokenizer=tokenizer, cache=cache, progress=progress)
+    prepared = prepare_together(
+        corpus, options, select=training.selects, tokenizer=tokenizer, unit=unit, cache=cache, progress=progress
+    )
     with named(corpus):
         streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
     torch.manual_seed(training.seed)  # of the initial weights; `fit` seeds again for everything after
@@ -346,8 +353,17 @@ def resume(
     checkpoint = checkpoints.load(run.path, warn=warn)
     tokenizer = Tokenizer.from_json(checkpoint.files["tokenizer.json"])
     corpus = gather(configuration)
-    assembled = assemble(configuration, corpus, tokenizer=tokenizer, cell=cell, cache=run.tokens, progress=progress)
-    recorded = {file["sha256"] for file in run.read_json("data.json")["files"]}
+    record = run.read_json("data.json")
+    assembled = assemble(
+        configuration,
+        corpus,
+        tokenizer=tokenizer,
+        unit=recorded_unit(record),
+        cell=cell,
+        cache=run.tokens,
+        progress=progress,
+    )
+    recorded = {file["sha256"] for file in record["files"]}
     for file in assembled.prepared.files:
         if file.sha256 not in recorded:
             raise DataError(

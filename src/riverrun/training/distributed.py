@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 TIMEOUT = timedelta(seconds=60)  # torch's own is 30 minutes, during which a hung peer goes unnoticed
+PATIENCE = timedelta(days=7)  # where one rank works and the others wait for it; one that dies is noticed all the same
 
 
 class Ranks(NamedTuple):
@@ -27,6 +28,11 @@ class Ranks(NamedTuple):
     rank: int
     world: int
     local: int
+
+    @property
+    def leader(self) -> int:
+        """The first rank of this machine (torchrun numbers the ranks of a machine one after the other)."""
+        return self.rank - self.local
 
 
 def connect(device: torch.device | None = None) -> Ranks:
@@ -94,14 +100,27 @@ def spread(model: nn.Module) -> None:
         dist.broadcast(tensor.detach(), src=0)
 
 
-def gather(data: bytes, device: torch.device) -> list[bytes]:
+@contextlib.contextmanager
+def patience() -> Iterator[Callable[[bytes], list[bytes]]]:
+    """A `gather` that waits for the slowest rank however long it takes, for work that one rank does for others.
+
+    Every rank has to enter, and to call it equally often. Raises RuntimeError where a rank ends without having called.
+    """
+    group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    try:
+        yield lambda data: gather(data, torch.device("cpu"), group)
+    finally:
+        dist.destroy_process_group(group)
+
+
+def gather(data: bytes, device: torch.device, group: dist.ProcessGroup | None = None) -> list[bytes]:
     """Every rank's bytes, in order of rank, on every rank. (torch's own gather of objects would pickle them.)"""
     world = dist.get_world_size()
     lengths = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world)]
-    dist.all_gather(lengths, torch.tensor([len(data)], device=device))
+    dist.all_gather(lengths, torch.tensor([len(data)], device=device), group)
     sizes = [int(length.item()) for length in lengths]
     padded = torch.zeros(max(sizes), dtype=torch.uint8)
     padded[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else padded[:0]
     parts: list[Tensor] = [torch.zeros(max(sizes), dtype=torch.uint8, device=device) for _ in range(world)]
-    dist.all_gather(parts, padded.to(device))
+    dist.all_gather(parts, padded.to(device), group)
     return [part[:size].cpu().numpy().tobytes() for part, size in zip(parts, sizes, strict=True)]
