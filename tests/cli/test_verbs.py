@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,11 +173,25 @@ def test_predict_scores_text_file_and_standard_input_alike(riverrun: Riverrun, r
     assert "".join(forced["tokens"]) == "the"
 
 
-def test_predict_for_reading_names_perplexity_and_next_tokens(riverrun: Riverrun, run: Path) -> None:
-    done = riverrun("predict", "run", "the cats", "-k", "3")
+def test_predict_writes_a_row_a_token_and_the_summary_beside_it(riverrun: Riverrun, run: Path) -> None:
+    text = "the cats\n" * 300
+    done = riverrun("predict", "run", text, "-k", "3")
     assert done.code == 0, done.err
-    assert "perplexity" in done.out
-    assert done.out.splitlines()[-1].count(",") == 2
+    head, *rows = [line.split("\t") for line in done.out.splitlines()]
+    assert head == ["nats", "token", "likelier"]
+    assert "".join(ast.literal_eval(token) for _, token, _ in rows) == text
+    assert rows[0][0] == ""
+    assert all(float(nats) >= 0 for nats, _, _ in rows[1:])
+    assert "perplexity" in done.err
+    assert done.err.splitlines()[-1].startswith("next: ")
+    assert done.err.splitlines()[-1].count(",") == 2
+
+
+def test_predict_of_a_run_that_has_not_ended_says_so_beside_the_rows(riverrun: Riverrun, run: Path) -> None:
+    shutil.rmtree(run / "model")
+    done = riverrun("predict", "run", "the cats")
+    assert "training has not ended" in done.err
+    assert all(line.count("\t") == 2 for line in done.out.splitlines())
 
 
 def test_eval_repeats_the_figures_of_training(riverrun: Riverrun, run: Path) -> None:

@@ -4,7 +4,8 @@
   riverrun predict runs/plays chapter.txt --json
   riverrun predict runs/plays - < chapter.txt
 
-An existing path is a file, anything else text (`--text` forces text).
+An existing path is a file, anything else text (`--text` forces text). Standard output is one row a token, separated by
+tabs (in a terminal the text itself, coloured by surprise); the summary goes to standard error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from riverrun.cli.flags import Parser, add_json, whole
 from riverrun.cli.voice import Voice
 
 SUMMARY = "score a text: surprise per token, perplexity, the likeliest next tokens"
-SHOWN = 2000  # tokens that are shown one by one; --json and the perplexity hold all
+SHOWN = 2000  # tokens that a terminal shows; anything else gets all
 
 
 def add(parser: Parser) -> None:
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from riverrun.cli.text import read_text
     from riverrun.pipeline import opened, scoring
 
-    voice = Voice(json=arguments.json)
+    voice = Voice(json=arguments.json, quiet=True)
     text = read_text(arguments.input, force_text=arguments.text, encoding=arguments.encoding)
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     facts = scoring.score_text(model.model, model.tokenizer, text, top=top)
@@ -48,15 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return 0
     if sys.stdout.isatty():
-        voice.say(_coloured(facts["tokens"][:SHOWN], facts["nats"][:SHOWN]))
-        voice.say()
+        print(_coloured(facts["tokens"][:SHOWN], facts["nats"][:SHOWN]), end="\n\n", flush=True)
+        if len(facts["tokens"]) > SHOWN:
+            voice.say(f"... the first {SHOWN:,} of {len(facts['tokens']):,} tokens; a pipe or --json gets all")
     else:
-        voice.say("nats\ttoken\tlikelier")
-        for token, nats, likely in list(zip(facts["tokens"], facts["nats"], facts["top"], strict=True))[:SHOWN]:
+        print("nats", "token", "likelier", sep="\t")
+        for token, nats, likely in zip(facts["tokens"], facts["nats"], facts["top"], strict=True):
             shown = "" if nats is None else f"{nats:.3f}"
-            voice.say(f"{shown}\t{_quoted(token)}\t{' '.join(f'{_quoted(t)} {p:.3f}' for t, p in likely)}")
-    if len(facts["tokens"]) > SHOWN:
-        voice.say(f"... the first {SHOWN:,} of {len(facts['tokens']):,} tokens; --json holds all")
+            print(shown, _quoted(token), " ".join(f"{_quoted(t)} {p:.3f}" for t, p in likely), sep="\t")
+        sys.stdout.flush()
     if facts["mean_nats"] is None:
         voice.say("one token only: it is read, and nothing is predicted")
     else:
