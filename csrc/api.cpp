@@ -75,6 +75,9 @@ RR_API int rr_choose(const char* name) {
 // The name of the chosen one, nullptr before.
 RR_API const char* rr_isa(void) { return chosen ? chosen->name : nullptr; }
 
+// Lends the engine the threads of torch's OpenMP runtime by its entry GOMP_parallel; nullptr takes them back.
+RR_API void rr_borrow(void* runtime) { borrow((Runtime)runtime); }
+
 // All steps of a recurrence, or their gradient: call.hpp says what the words are. 0, or 1 where they do not fit together,
 // or 2 where there was no memory.
 RR_API int rr_scan_float(const int64_t* words, int64_t count, int backward) {

@@ -96,7 +96,6 @@ struct Helper {
 };
 
 struct Pool {
-    std::atomic<bool> taken{false};  // by a caller
     std::atomic<bool> closed{false};
     std::atomic<uint64_t> offer{0};
     std::atomic<int> unfinished{0};
@@ -104,7 +103,7 @@ struct Pool {
     void (*work)(void*, int) = nullptr;
     void* context = nullptr;
     fenv_t mode;
-    int started = 0;  // helpers; only the caller that has taken the pool looks here
+    int started = 0;  // helpers; only the caller that has taken the helpers looks here
     Helper* helpers[HELPERS];
 
     // Takes one part and runs it, as helper `number` (-1: the caller). Whether there was one.
@@ -185,46 +184,84 @@ bool Pool::start() {
 // Of this process. A forked child has none of its parent's helpers, and locks may be held there by threads that it
 // does not have: it leaves its parent's pool lying and makes its own on first need.
 std::atomic<Pool*> present{nullptr};
+std::atomic<Runtime> lender{nullptr};
+std::atomic<bool> taken{false};  // the helpers, by a caller
 std::atomic<bool> ended{false};
 
-void forget() { present = nullptr; }
+void forget() {
+    present = nullptr;
+    lender = nullptr;
+    taken = false;
+}
 
+// Only by the caller that has taken the helpers.
 Pool* pool() {
-    Pool* found = present;
-    if (found || ended) return found;
-    Pool* made = new (std::nothrow) Pool;
-    if (made && !present.compare_exchange_strong(found, made)) {
-        delete made;
-        return found;
-    }
-    return made;
+    if (!present && !ended) present = new (std::nothrow) Pool;
+    return present;
 }
 
 struct Lifetime {
     Lifetime() { pthread_atfork(nullptr, nullptr, forget); }
-    // At exit: the helpers finish what they have taken. A thread that is still inside a call goes on alone.
+    // At exit: the helpers finish what they have taken. A thread that is still inside a call goes on, and one that
+    // comes later does so alone.
     ~Lifetime() {
         ended = true;
-        Pool* last = present.exchange(nullptr);
-        if (!last || last->taken.exchange(true)) return;  // somebody computes on: the process ends under him
-        last->closed = true;
-        for (int i = 0; i < last->started; ++i) {
-            last->helpers[i]->bed.wake();
-            pthread_join(last->helpers[i]->thread, nullptr);
+        if (taken.exchange(true)) return;
+        if (Pool* last = present) {
+            last->closed = true;
+            for (int i = 0; i < last->started; ++i) {
+                last->helpers[i]->bed.wake();
+                pthread_join(last->helpers[i]->thread, nullptr);
+            }
         }
     }
 } lifetime;
 
+// A round on torch's threads: all of its team come, as many as torch itself would use, since libgomp ends the threads
+// that a smaller team leaves out. Those above `threads` find no seat and go.
+struct Round {
+    void (*work)(void*, int);
+    void* context;
+    int parts;
+    std::atomic<int> seats, next;
+    pthread_t caller;
+    fenv_t mode;
+};
+
+void help(void* context) {
+    Round& round = *static_cast<Round*>(context);
+    fenv_t before;
+    const bool caller = pthread_equal(pthread_self(), round.caller);
+    if (caller) {
+        round.work(round.context, 0);
+    } else {
+        if (--round.seats < 0) return;
+        fegetenv(&before);
+        fesetenv(&round.mode);
+    }
+    for (int part; (part = round.next++) < round.parts;) round.work(round.context, part);
+    if (!caller) fesetenv(&before);
+}
+
 }  // namespace
 
+void borrow(Runtime runtime) { lender = runtime; }
+
 void parallel(int threads, int parts, void (*work)(void*, int), void* context) {
-    Pool* shared = threads > 1 && parts > 1 && parts < PARTS ? pool() : nullptr;
-    if (!shared || shared->taken.exchange(true)) {
-        for (int part = 0; part < parts; ++part) work(context, part);
-        return;
+    if (threads > 1 && parts > 1 && !taken.exchange(true)) {
+        const Runtime runtime = lender;
+        Pool* own = runtime || parts >= PARTS ? nullptr : pool();
+        if (runtime) {
+            Round round{work, context, parts, {threads - 1}, {1}, pthread_self(), {}};
+            fegetenv(&round.mode);
+            runtime(help, &round, 0, 0);
+        } else if (own) {
+            own->run(threads, parts, work, context);
+        }
+        taken = false;
+        if (runtime || own) return;
     }
-    shared->run(threads, parts, work, context);
-    shared->taken = false;
+    for (int part = 0; part < parts; ++part) work(context, part);
 }
 
 }  // namespace rr

@@ -1,13 +1,16 @@
-// Threads that sleep until there is work, and help the caller with it.
+// Threads that help a caller with its work: torch's own where it lends them, ours elsewhere.
 //
-// No OpenMP: a second runtime beside torch's makes both spin against each other.
+// After a parallel operation the threads of torch's OpenMP runtime (libgomp) look for more work for some 20 ms without
+// leaving their cores. Threads of ours beside them get half of a core at best: on two cores, two threads were no faster
+// than one right after a torch.mm. So parts run on torch's threads. Another runtime is never linked: two of them spin
+// against each other all the time.
 #pragma once
 
 namespace rr {
 
 // Calls work(context, part) once for each part = 0 .. parts - 1 and returns when all are done. Part 0 runs on the
 // caller; the others on whichever of `threads` threads (the caller among them) is free first, in ascending order. So
-// a helper that wakes late, or shares its core with another process, costs no more than the part that it has taken.
+// a helper that comes late, or shares its core with another process, costs no more than the part that it has taken.
 //
 // Parts must not wait for one another: where the helpers are busy with another caller's work, in a nested call, and
 // where no thread can be started, the caller runs all parts itself, one after the other. A helper computes in the
@@ -18,5 +21,10 @@ void parallel(int threads, int parts, void (*work)(void* context, int part), voi
 inline void parallel(int parts, void (*work)(void* context, int part), void* context) {
     parallel(parts, parts, work, context);
 }
+
+// The runtime's entry GOMP_parallel, which lends its threads from now on; nullptr: ours. A forked child uses ours in any
+// case, since libgomp hangs there.
+typedef void (*Runtime)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
+void borrow(Runtime runtime);
 
 }  // namespace rr

@@ -27,8 +27,9 @@ void work(void* context, int part) {
         rr::parallel(trial.threads, trial.parts, work, &inner);
         return;
     }
-    volatile float least = 1.2e-38f;  // half of it is denormal
-    for (int64_t i = 0; i < trial.loops; ++i) trial.halved[part] = least * 0.5f;
+    volatile float turn = 1, least = 1.2e-38f;  // half of it is denormal
+    for (int64_t i = 0; i < trial.loops; ++i) turn = turn * 0.5f + 0.5f;
+    trial.halved[part] = least * 0.5f;
     trial.thread[part] = uint64_t(pthread_self());
     ++trial.times[part];
 }

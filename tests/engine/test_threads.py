@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -15,9 +16,19 @@ import numpy as np
 import pytest
 import torch
 
-from riverrun.engine.library import library
+from riverrun.engine.library import lend_threads, library
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
+
+
+@pytest.fixture(params=["ours", "torch's"], autouse=True)
+def threads_of(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Whose threads help."""
+    library().handle.rr_borrow(None)
+    if request.param == "torch's" and not lend_threads(library().handle):
+        pytest.skip("this torch has no runtime that can lend threads")
+    yield request.param
+    lend_threads(library().handle)
 
 
 class Trial(NamedTuple):
@@ -49,15 +60,16 @@ def test_more_threads_and_parts_than_the_pool_can_count_still_run():
     assert (run(2, 70_000).times == 1).all()
 
 
-def test_the_first_part_runs_on_the_caller_and_others_help_up_to_the_number_given():
+def test_the_first_part_runs_on_the_caller_and_others_help_up_to_the_number_given(threads_of):
+    helping = 3 if threads_of == "ours" else min(3, torch.get_num_threads())  # torch's team is as large as torch's own
     seen = set()
     until = time.monotonic() + 60
-    while len(seen) < 3 and time.monotonic() < until:
+    while len(seen) < helping and time.monotonic() < until:
         thread = run(3, 64, loops=20_000).thread
         assert thread[0] == run(1, 1).thread[0]
         assert len(set(thread)) <= 3
         seen |= set(thread)
-    assert len(seen) == 3  # the same two helpers in every call
+    assert len(seen) == helping  # the same ones in every call
 
 
 def test_calls_from_many_python_threads_at_once():
@@ -131,22 +143,25 @@ def test_a_fork_in_the_middle_of_another_threads_call():
             assert (busy.result().times == 1).all()
 
 
+FORK = "child = os.fork(); trial(4, 8, 1000); child and os.waitpid(child, 0)"
 EXITS = {
     "after use": "trial(4, 8)",
     "asleep": "trial(4, 8); time.sleep(0.1)",
     "in a daemon thread's call": "start(trial, 4, 64, 10**7)",
     "in a daemon thread's endless calls": "start(forever)",
     "with an exception": "trial(4, 8); raise SystemExit(0)",
-    "forked": "trial(4, 8); child = os.fork(); trial(4, 8); child and os.waitpid(child, 0)",
+    "forked": "trial(4, 8); " + FORK,
+    "forked before the first use": "import torch; x = torch.randn(512, 512); x @ x; " + FORK,
 }
 
 
 @pytest.mark.parametrize("how", EXITS)
-def test_a_process_ends_without_hanging(how):
+def test_a_process_ends_without_hanging(how, threads_of):
     program = f"""
+{"import torch" if threads_of == "torch's" else ""}
 import ctypes, os, threading, time
 import numpy as np
-from riverrun.engine.library import library
+from riverrun.engine.library import lend_threads, library
 def trial(threads, parts, loops=1):
     arrays = [np.zeros(parts, t) for t in (np.int32, np.uint64, np.float32)]
     pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
@@ -165,7 +180,9 @@ def start(*call):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_idle_engine_uses_no_processor_time():
+def test_an_idle_engine_uses_no_processor_time(threads_of):
+    if threads_of != "ours":
+        pytest.skip("torch's threads look for work for a while")
     run(4, 8)
     time.sleep(0.05)
     before = time.process_time()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import riverrun
 
+PROCESS = os.getpid()
 ABI = 2  # csrc/api.cpp has the same number
 FILE = "_engine.so"
 
@@ -35,8 +37,28 @@ class Library(NamedTuple):
 
 @cache
 def library() -> Library:
-    """The library of this process."""
-    return find(os.environ)
+    """The library of this process, on torch's threads where they can be had."""
+    found = find(os.environ)
+    if found.handle is not None and os.getpid() == PROCESS:  # in a forked child libgomp hangs
+        lend_threads(found.handle)
+    return found
+
+
+def lend_threads(handle: ctypes.CDLL) -> bool:
+    """Let the engine run on the threads of torch's OpenMP runtime; csrc/threads.hpp says why. Whether it has one.
+
+    That is libgomp in torch's wheels for Linux. It is looked up through the torch that is loaded: whoever has tensors
+    has one.
+    """
+    torch = sys.modules.get("torch")
+    try:
+        folder = Path(str(torch.__file__)).parent / "lib"  # type: ignore[union-attr]
+        loaded = ctypes.CDLL(str(folder / "libtorch_cpu.so"), mode=os.RTLD_NOLOAD)
+        handle.rr_borrow.argtypes = [ctypes.c_void_p]
+        handle.rr_borrow(ctypes.cast(loaded.GOMP_parallel, ctypes.c_void_p))
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def find(environment: Mapping[str, str]) -> Library:
