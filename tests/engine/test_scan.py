@@ -6,6 +6,7 @@ from engine.steps import STEPS, case, gradients, naive, program_of, weighed
 from tolerances import TOLERANCE
 
 from riverrun.engine.choose import PATHS, choose
+from riverrun.engine.library import library
 from riverrun.engine.rewrite import state_dropout, zoneout
 from riverrun.engine.scan import Override, scan
 from riverrun.errors import UsageError
@@ -30,8 +31,9 @@ SERVED = [(name, path) for name in STEPS for path in paths_of(name)]
 
 
 def test_every_program_has_a_fused_and_an_eager_path_and_some_have_others():
-    assert {path for _, path in SERVED} == {"torch", "parallel", "fused", "eager"}
-    assert all((name, path) in SERVED for name in STEPS for path in ("fused", "eager"))
+    everywhere = {"fused", "eager"} | ({"native"} if library().handle else set())
+    assert {path for _, path in SERVED} == {"torch", "parallel", *everywhere}
+    assert all((name, path) in SERVED for name in STEPS for path in everywhere)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -268,7 +270,7 @@ def test_a_mask_with_a_gradient_gets_it():
         ({"record": ["hh"]}, "record: expected"),
         ({"masks": {"zone": torch.zeros(4, 4)}}, "masks: 'zone' is not used"),
         ({"path": "fussed"}, "Did you mean 'fused'"),
-        ({"path": "native"}, "not built yet"),
+        ({"path": "natve"}, "Did you mean 'native'"),
         ({"path": "parallel"}, "not linear"),
         ({"overrides": [Override("c", torch.zeros(5, 4).bool(), torch.zeros(4, 4))]}, "overrides: expected a state"),
         ({"overrides": [Override("h", torch.zeros(5, 4), torch.zeros(4, 4))]}, "of bool"),
