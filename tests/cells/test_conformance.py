@@ -18,6 +18,7 @@ from tolerances import TOLERANCE
 from riverrun import cells
 from riverrun.cells.cell import program
 from riverrun.engine import kernels, parallel
+from riverrun.engine.library import library
 from riverrun.engine.scan import Override, scan
 
 F64 = torch.float64
@@ -26,6 +27,7 @@ PATHS = [
     for name in NAMES
     for path, able in (
         ("eager", True),
+        ("native", library().handle is not None),
         ("fused", True),
         ("torch", kernels.match(program(cells.find(name)))),
         ("parallel", parallel.match(program(cells.find(name)))),
