@@ -58,6 +58,7 @@ IDLE = [  # what is set, beside what, and the words that say why it would do not
         {"schedule": "plateau"},
         "--schedule plateau. Leave it out, or use --schedule cosine or linear.",
     ),
+    ({"temporal_activity": 1.0}, {"window": 1}, "--window 1. Leave one of the two out."),
     ({"vocabulary": 300}, {"tokens": "bytes"}, "--tokens bytes"),
     ({"min_count": 2}, {"tokens": "bytes"}, "--tokens bytes"),
     ({"valid_share": 0.2}, {}, "--patience 0, --evaluate-every 0, --schedule cosine, --optimiser adamw"),

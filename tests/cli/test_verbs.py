@@ -219,6 +219,11 @@ def test_data_peek_tells_files_tokens_and_split(riverrun: Riverrun, text: Path) 
         assert word in done.out
     facts = json.loads(riverrun("data", "peek", "text.txt", "--json", "--test-share", "0.5").out)
     assert facts["parts"]["train"]["tokens"] == pytest.approx(len(TEXT) / 2, rel=0.02)
+    facts = json.loads(riverrun("data", "peek", "text.txt", "--json", "--valid-share", "0.2").out)
+    assert facts["parts"]["valid"]["tokens"] == pytest.approx(len(TEXT) / 5, rel=0.02)
+    assert riverrun("data", "peek", "text.txt", "--test", "text.txt", "--test-share", "0.2").err.startswith(
+        "riverrun: --test-share: does nothing with --test text.txt. Leave one of the two out."
+    )
 
 
 def test_presets_are_listed_and_shown_and_every_one_can_be_planned(riverrun: Riverrun) -> None:

@@ -35,10 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, and tell."""
     if arguments.what != "peek":
         raise UsageError(f"data {arguments.what}: expected `data peek`.{nearest(arguments.what, ['peek'])}")
-    from riverrun import configuration, tasks
+    from riverrun import combinations, configuration, tasks
 
     section = {"data": schema()["data"]}
-    options = configuration.resolve(section, configuration.from_flags(section, vars(arguments)))["data"]
+    given = configuration.from_flags(section, vars(arguments))
+    values = combinations.settled(section, [combinations.Layer(given, combinations.FLAGS)])
+    options = configuration.resolve(section, values)["data"]
+    select = "valid_share" in given.get("data", {})  # else no more is cut off than `train` does by default
     import numpy as np
 
     from riverrun.models.ngram import frequencies
@@ -46,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     task, reason = tasks.infer(arguments.data)
     with tempfile.TemporaryDirectory(prefix="riverrun-") as folder:  # for a corpus too large for memory
-        prepared = prepare(task.read(arguments.data, options), options, select=False, cache=Path(folder))
+        prepared = prepare(task.read(arguments.data, options), options, select=select, cache=Path(folder))
         tokenizer, train = prepared.tokenizer, prepared.splits.train
         counts = frequencies(train.ids, tokenizer.size)
         beginning = tokenizer.decode(train.ids[:SHOWN])[:SHOWN]

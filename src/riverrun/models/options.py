@@ -56,6 +56,10 @@ def _has_matrices(cell: str | type[Cell], hidden_depth: int, projection: int = 0
     return hidden_depth > 1 or projection > 0 or bool(program(_cell(cell)).u_keys)
 
 
+def _has_steps(window: int) -> bool:
+    return window > 1
+
+
 RECURRENT = {"model": ("recurrent",)}
 EMBEDDED = {"one_hot": (False,)}
 
@@ -144,7 +148,7 @@ class LanguageModelOptions:
     label_smoothing: float = _share(0.0, "share of the target's probability that is spread over all tokens")
     activity: float = _option(0.0, "weight of the outputs' mean square in the loss (AR, Merity et al. 2017)", least=0.0)
     temporal_activity: float = _option(
-        0.0, "weight of the mean square of their change from step to step (TAR)", least=0.0
+        0.0, "weight of the mean square of their change from step to step (TAR)", least=0.0, acts={"window": _has_steps}
     )
 
     def __post_init__(self) -> None:
