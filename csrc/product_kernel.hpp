@@ -12,21 +12,31 @@ namespace RR_ISA {
 // What a kernel works on. Element (i, k) of the left side is a[i][first + k * step].
 template <class T> struct Tile {
     const T* const* a;
-    int64_t first;
-    int64_t step;
+    int64_t first, step;
     int64_t depth;         // how many k
     const T* panel;        // [depth][NR]
     int64_t panel_stride;  // elements from one panel to the next one, for kernels that take several
     const T* const* init;  // what the sums start from, nullptr: 0
     T* const* c;
-    int64_t column;  // of init and c, where the panel's first column lies
+    int64_t column;  // of init and c: where the panel's first column lies
     int tail;        // columns in the last vector, 0: all of them
+    const T* ahead;  // what will be needed next, brought nearer on the way: so much for each k, 0: nothing
+    int64_t ahead_step;
 };
 
-// ROWS_ rows, V vectors of each of P panels. The compiler keeps `sum` in registers because every index is a constant
-// once the loops are unrolled. A vector of b serves all rows and a broadcast of a serves all columns: 10 loads for 24
-// products at 6 x 4.
-template <class T, int R, int V, int P> void kernel(const Tile<T>& tile) {
+// A value in a register, and no longer a place in memory: the compiler would rather load it again for each use.
+template <class T> RR_INLINE Vector<T> in_register(Vector<T> v) {
+#if defined(__AVX2__)
+    __asm__("" : "+v"(v));
+#elif defined(__ARM_NEON)
+    __asm__("" : "+w"(v));
+#endif
+    return v;
+}
+
+// R rows, V vectors of each of P panels. Every index is a constant once the loops are unrolled, so `sum` never leaves
+// the registers. At 6 x 4 a step over k is 24 products for 4 loads of b and 6 broadcasts of a.
+template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) void kernel(const Tile<T>& tile) {
     constexpr int W = V * P;
     const int tail = tile.tail;
     Vector<T> sum[R][W];
@@ -45,18 +55,36 @@ template <class T, int R, int V, int P> void kernel(const Tile<T>& tile) {
             }
         }
     }
-    const T* panel = tile.panel;
+    const T *panel = tile.panel, *ahead = tile.ahead;
     const int64_t stride = tile.panel_stride, step = tile.step;
     int64_t at = 0;
     for (const T* end = panel + tile.depth * NR<T>; panel != end; panel += NR<T>, at += step) {
-        Vector<T> b[W];
-#pragma GCC unroll 32
-        for (int j = 0; j < W; ++j) b[j] = load(panel + (j / V) * stride + (j % V) * VL<T>);
+        if (AHEAD) {  // at most two lines a step: kernels with `ahead` come at least in pairs
+            __builtin_prefetch(ahead, 0, 2);
+            if (COLUMNS * BYTES > 128) __builtin_prefetch(ahead + 64 / sizeof(T), 0, 2);
+            ahead += tile.ahead_step;
+        }
+        if constexpr (R < W) {
+            Vector<T> x[R];
 #pragma GCC unroll 8
-        for (int i = 0; i < R; ++i) {
-            const Vector<T> x = broadcast(a[i][at]);
+            for (int i = 0; i < R; ++i) x[i] = broadcast(a[i][at]);
 #pragma GCC unroll 32
-            for (int j = 0; j < W; ++j) sum[i][j] = fma<T>(x, b[j], sum[i][j]);
+            for (int j = 0; j < W; ++j) {
+                Vector<T> b = load(panel + (j / V) * stride + (j % V) * VL<T>);
+                if (R > 1) b = in_register<T>(b);
+#pragma GCC unroll 8
+                for (int i = 0; i < R; ++i) sum[i][j] = fma<T>(x[i], b, sum[i][j]);
+            }
+        } else {
+            Vector<T> b[W];
+#pragma GCC unroll 32
+            for (int j = 0; j < W; ++j) b[j] = in_register<T>(load(panel + (j / V) * stride + (j % V) * VL<T>));
+#pragma GCC unroll 8
+            for (int i = 0; i < R; ++i) {
+                const Vector<T> x = broadcast(a[i][at]);
+#pragma GCC unroll 32
+                for (int j = 0; j < W; ++j) sum[i][j] = fma<T>(x, b[j], sum[i][j]);
+            }
         }
     }
 #pragma GCC unroll 8
@@ -82,18 +110,36 @@ template <class T, int R = ROWS, int V = COLUMNS> void run_kernel(int64_t rows, 
     if constexpr (V > 1) {
         if (vectors < V) return run_kernel<T, R, V - 1>(R, vectors, tile);
     }
-    kernel<T, R, V, 1>(tile);
+    if (V == COLUMNS && tile.ahead_step) return kernel<T, R, V, 1, V == COLUMNS>(tile);
+    kernel<T, R, V, 1, false>(tile);
 }
 
-// Rows in parts as equal as they can be, none above ROWS: 8 = 4 + 4, so that no kernel runs with few sums in flight.
-struct RowParts {
-    int64_t rows, count;
-    explicit RowParts(int64_t all) : rows(all), count((all + ROWS - 1) / ROWS) {}
-    int64_t start(int64_t part) const {
-        const int64_t whole = rows / count, more = rows % count;
-        return part * whole + (part < more ? part : more);
+// Columns of a panel that is not whole: how many vectors, and how many columns in the last of them.
+template <class T> RR_INLINE int vectors_of(int64_t columns) { return (int)((columns + VL<T> - 1) / VL<T>); }
+template <class T> RR_INLINE int tail_of(int64_t columns) { return (int)(columns % VL<T>); }
+
+// `all` in equal parts of at most `most`: 8 rows are 4 + 4 and not 6 + 2, so no kernel runs with few sums in flight.
+struct Parts {
+    int64_t count, size, more;  // the first `more` parts have one more
+    Parts(int64_t all, int64_t most) : count((all + most - 1) / most), size(0), more(0) {
+        if (count > 0) {
+            size = all / count;
+            more = all % count;
+        }
     }
+    int64_t start(int64_t part) const { return part * size + (part < more ? part : more); }
 };
+
+// A slice of a panel that stays in the first cache, in bytes, and how many k that is.
+#if defined(__AVX512F__)
+constexpr int64_t SLICE = 34 * 1024;
+#else
+constexpr int64_t SLICE = 16 * 1024;
+#endif
+template <class T> constexpr int64_t KC = SLICE / (NR<T> * (int64_t)sizeof(T));
+
+// Whether K x N numbers, read over and over, are taken to lie beyond the second cache.
+template <class T> constexpr bool beyond_cache(int64_t K, int64_t N) { return K * N * (int64_t)sizeof(T) > 1 << 20; }
 
 }  // namespace RR_ISA
 }  // namespace rr

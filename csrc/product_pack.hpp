@@ -14,7 +14,8 @@ namespace RR_ISA {
 #define RR_ZIP(name, vector, mask, ...) \
     RR_INLINE vector name(vector a, vector b) { return RR_SHUFFLE(mask, a, b, __VA_ARGS__); }
 
-// Within every 16 bytes: low of a0 a1 a2 a3 and b0 b1 b2 b3 is a0 b0 a1 b1, high is a2 b2 a3 b3 (doubles: a0 b0, a1 b1).
+// Within every 16 bytes: low of a0 a1 a2 a3 and b0 b1 b2 b3 is a0 b0 a1 b1, high is a2 b2 a3 b3; of doubles, a0 b0
+// and a1 b1.
 #if defined(__AVX512F__)
 RR_ZIP(zip_low, FloatVector, Int32Vector, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
 RR_ZIP(zip_high, FloatVector, Int32Vector, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
@@ -73,33 +74,37 @@ RR_INLINE void load_transposed(const double* p, int64_t stride, DoubleVector* ou
 // How many elements the packed form of B [K, N] takes.
 template <class T> int64_t packed_size(int64_t K, int64_t N) { return (N + NR<T> - 1) / NR<T> * NR<T> * K; }
 
+template <class T> RR_INLINE void copy_columns(T* to, const T* from, int64_t columns) {
+    int64_t j = 0;
+    for (; j + VL<T> <= columns; j += VL<T>) store(to + j, load(from + j));
+    if (j < columns) store_part(to + j, load_part(from + j, (int)(columns - j)), (int)(columns - j));
+}
+
 // B[k][n] = b[k * row_stride + n * column_stride].
 template <class T> void pack(const T* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, T* out) {
     for (int64_t n0 = 0; n0 < N; n0 += NR<T>, out += K * NR<T>) {
         const int64_t columns = N - n0 < NR<T> ? N - n0 : NR<T>;
         const T* from = b + n0 * column_stride;
         if (columns < NR<T>) memset(out, 0, (size_t)(K * NR<T>) * sizeof(T));
-        int64_t j = 0;  // columns done
+        int64_t k = 0;  // rows done
         if (column_stride == 1) {
-            for (int64_t k = 0; k < K; ++k) memcpy(out + k * NR<T>, from + k * row_stride, (size_t)columns * sizeof(T));
-            j = columns;
+            for (; k < K; ++k) copy_columns<T>(out + k * NR<T>, from + k * row_stride, columns);
         } else if (row_stride == 1) {
-            for (; j + VL<T> <= columns; j += VL<T>) {
-                const T* rows = from + j * column_stride;
-                int64_t k = 0;
-                for (; k + QUAD<T> <= K; k += QUAD<T>) {
+            for (; k + QUAD<T> <= K; k += QUAD<T>) {
+                int64_t j = 0;
+                for (; j + VL<T> <= columns; j += VL<T>) {
                     Vector<T> turned[QUAD<T>];
-                    load_transposed(rows + k, column_stride, turned);
+                    load_transposed(from + j * column_stride + k, column_stride, turned);
 #pragma GCC unroll 4
                     for (int i = 0; i < QUAD<T>; ++i) store(out + (k + i) * NR<T> + j, turned[i]);
                 }
-                for (; k < K; ++k) {
-                    for (int l = 0; l < VL<T>; ++l) out[k * NR<T> + j + l] = rows[l * column_stride + k];
+                for (; j < columns; ++j) {
+                    for (int i = 0; i < QUAD<T>; ++i) out[(k + i) * NR<T> + j] = from[j * column_stride + k + i];
                 }
             }
         }
-        for (; j < columns; ++j) {
-            for (int64_t k = 0; k < K; ++k) out[k * NR<T> + j] = from[k * row_stride + j * column_stride];
+        for (; k < K; ++k) {
+            for (int64_t j = 0; j < columns; ++j) out[k * NR<T> + j] = from[k * row_stride + j * column_stride];
         }
     }
 }

@@ -92,6 +92,15 @@ RR_INLINE void store_part(float* p, FloatVector v, int n) {
 RR_INLINE void store_part(double* p, DoubleVector v, int n) {
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
 }
+#elif defined(__AVX2__)
+alignas(32) constexpr int32_t PART[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};  // read from 8 - n
+RR_INLINE __m256i part_mask(int words) { return _mm256_loadu_si256((const __m256i*)(PART + 8 - words)); }
+RR_INLINE Vector<float> load_part(const float* p, int n) { return (FloatVector)_mm256_maskload_ps(p, part_mask(n)); }
+RR_INLINE Vector<double> load_part(const double* p, int n) {
+    return (DoubleVector)_mm256_maskload_pd(p, part_mask(2 * n));
+}
+RR_INLINE void store_part(float* p, FloatVector v, int n) { _mm256_maskstore_ps(p, part_mask(n), (__m256)v); }
+RR_INLINE void store_part(double* p, DoubleVector v, int n) { _mm256_maskstore_pd(p, part_mask(2 * n), (__m256d)v); }
 #else
 template <class T> RR_INLINE Vector<T> load_part(const T* p, int n) {
     Vector<T> v = {};
