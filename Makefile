@@ -6,6 +6,9 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 # From the tree, the library beside the Python files is built by `make engine` and not within pip.
 EDITABLE := --config-settings=wheel.cmake=false --config-settings=editable.mode=inplace
+CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
+# Tested with the native engine and once more without it.
+BOTH_WAYS := tests/engine tests/cells tests/layers tests/nn
 # One stamp an extra, so that an unchanged tree installs nothing twice.
 RUN_STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
@@ -19,6 +22,7 @@ test: check
 
 check: $(TEST_STAMP) engine-if-possible lint types
 	$(BIN)/python -m pytest
+	! test -f src/riverrun/_engine.so || RIVERRUN_NATIVE=0 $(BIN)/python -m pytest $(BOTH_WAYS)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
@@ -31,24 +35,27 @@ check-slow: $(TEST_STAMP) engine-if-possible
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 # The native engine, src/riverrun/_engine.so: seconds after an edit in csrc/.
-engine:
-	cmake -S . -B build/engine -DRIVERRUN_INPLACE=ON
-	cmake --build build/engine --parallel
+engine: $(filter $(BIN)/cmake,$(CMAKE))
+	$(CMAKE) -S . -B build/engine -DRIVERRUN_INPLACE=ON
+	$(CMAKE) --build build/engine --parallel
+
+$(BIN)/cmake: $(RUN_STAMP)
+	$(PIP) cmake
 
 # The engine's tests on a library that watches every access to memory and all undefined behaviour (Linux with g++).
 # Memory comes filled with 0xff, which is NaN, so that a read of what nobody wrote shows.
 sanitize: CXX := g++
-sanitize: $(TEST_STAMP)
-	cmake -S . -B build/sanitize -DRIVERRUN_SANITIZE=ON -DCMAKE_CXX_COMPILER=$(CXX)
-	cmake --build build/sanitize --parallel
+sanitize: $(TEST_STAMP) $(filter $(BIN)/cmake,$(CMAKE))
+	$(CMAKE) -S . -B build/sanitize -DRIVERRUN_SANITIZE=ON -DCMAKE_CXX_COMPILER=$(CXX)
+	$(CMAKE) --build build/sanitize --parallel
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:malloc_fill_byte=255:max_malloc_fill_size=268435456 UBSAN_OPTIONS=print_stacktrace=1 \
 	RIVERRUN_LIBRARY=$(CURDIR)/build/sanitize/_engine.so RIVERRUN_NATIVE=1 $(BIN)/python -m pytest tests/engine
 
 # Without a compiler everything works too, only slower.
 engine-if-possible:
-	@if command -v cmake && command -v $${CXX:-c++}; then $(MAKE) engine; \
-	else echo "No CMake or no C++ compiler here: the native engine is not built."; fi
+	@if command -v $${CXX:-c++} > /dev/null; then $(MAKE) engine; \
+	else echo "No C++ compiler here: riverrun goes without its native engine, and is slower."; fi
 
 $(RUN_STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
