@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from riverrun.data.batch import Batch
 from riverrun.layers.masks import dropout
-from riverrun.models.loss import activity, cross_entropy, temporal_activity
+from riverrun.models.loss import regularised
 from riverrun.models.options import LanguageModelOptions
 from riverrun.models.protocol import Loss
 
@@ -67,12 +67,7 @@ class FixedWindow(nn.Module):
         """The loss of a window of a text that goes on from `state`."""
         output, state = self._read(batch.inputs, state, batch.resets)
         dropped = self._drop(output)
-        total, nats = cross_entropy(self._logits(dropped), batch.targets, self.options.label_smoothing)
-        if self.options.activity:
-            total = total + batch.tokens * activity(dropped, self.options.activity)
-        if self.options.temporal_activity:
-            total = total + batch.tokens * temporal_activity(output, batch.resets, self.options.temporal_activity)
-        return Loss(total, batch.tokens, nats, state)
+        return regularised(self.options, batch, self._logits(dropped), dropped, output, state)
 
     @torch.no_grad()
     def step(self, state: State, token: Tensor) -> tuple[Tensor, State]:

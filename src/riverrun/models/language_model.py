@@ -18,7 +18,7 @@ from riverrun.layers.masks import dropout
 from riverrun.layers.options import Depth, Dropouts, Initialisation
 from riverrun.layers.recurrent import Recurrent
 from riverrun.models.generator import Generator
-from riverrun.models.loss import activity, cross_entropy, temporal_activity
+from riverrun.models.loss import regularised
 from riverrun.models.options import LanguageModelOptions
 from riverrun.models.protocol import Loss
 
@@ -93,15 +93,10 @@ class LanguageModel(nn.Module):
         return self._logits(self._drop(output)), state
 
     def loss(self, batch: Batch, state: State = None) -> Loss:
-        """The loss of a window that goes on from `state`; the regularisers count once a token, so that sums add up."""
+        """The loss of a window of a text that goes on from `state`."""
         output, state = self._read(batch.inputs, state, batch.resets)
         dropped = self._drop(output)
-        total, nats = cross_entropy(self._logits(dropped), batch.targets, self.options.label_smoothing)
-        if self.options.activity:
-            total = total + batch.tokens * activity(dropped, self.options.activity)
-        if self.options.temporal_activity:
-            total = total + batch.tokens * temporal_activity(output, batch.resets, self.options.temporal_activity)
-        return Loss(total, batch.tokens, nats, state)
+        return regularised(self.options, batch, self._logits(dropped), dropped, output, state)
 
     @torch.no_grad()
     def step(self, state: State, token: Tensor) -> tuple[Tensor, State]:

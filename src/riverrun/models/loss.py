@@ -6,7 +6,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from riverrun.data.batch import Batch
+from riverrun.models.options import LanguageModelOptions
+from riverrun.models.protocol import Loss, State
+
 IGNORED = -1  # a target that is not predicted
+
+
+def regularised(
+    options: LanguageModelOptions, batch: Batch, logits: Tensor, dropped: Tensor, output: Tensor, state: State
+) -> Loss:
+    """The loss of a batch with the regularisers that the options ask for; they count once a token, so that sums add up.
+
+    logits: [T, B, V]. output, dropped: [T, B, n], what the network gave and what the output layer read of it.
+    """
+    total, nats = cross_entropy(logits, batch.targets, options.label_smoothing)
+    if options.activity:
+        total = total + batch.tokens * activity(dropped, options.activity)
+    if options.temporal_activity:
+        total = total + batch.tokens * temporal_activity(output, batch.resets, options.temporal_activity)
+    return Loss(total, batch.tokens, nats, state)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
