@@ -89,12 +89,17 @@ def test_the_order_is_picked_on_the_training_part_s_end_or_on_validation_never_o
         np.testing.assert_allclose(found.nats, again)
 
 
-def test_orders_go_on_where_the_longest_ones_are_the_best():
+def test_orders_go_on_where_the_longest_ones_are_the_best_as_far_as_memory_allows(monkeypatch):
     repeated = part("".join(np.random.default_rng(0).choice(list("abcdefgh "), 400)) * 20)
     both = Splits(repeated.part(0, 7000), None, repeated.part(7000, 8000), "")
     found = best_kneser_ney(both, each(both), TOKENIZER.size)
     assert "of 1 to 32" in found.note or int(found.name.rsplit(" ", 1)[1]) <= 8
     assert found.nats.mean() < 0.3
+    chosen = splits()  # whose order is not among the first two
+    for orders, grams, tried in ((2, 40_000_000, 32), (2, 4 * 54_000, 4), (2, 1, 2)):
+        monkeypatch.setattr(module, "ORDERS", orders)
+        monkeypatch.setattr(module, "GRAMS", grams)
+        assert f"of 1 to {tried}" in best_kneser_ney(chosen, each(chosen), TOKENIZER.size).note
 
 
 def test_the_unsmoothed_model_says_how_often_it_is_infinitely_wrong():
