@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#include <new>
+
 #include "call.hpp"
 #include "interpret.hpp"
 #include "product.hpp"
@@ -25,6 +27,7 @@ constexpr int SUB = 12;      // rows of a tile
 constexpr int WIDE = 512;    // columns of a tile of one row
 constexpr int NARROW = 64;   // columns of a tile of more rows: a multiple of every NR
 constexpr int AHEAD = 128;   // rows of x that are projected at once
+constexpr int64_t SHARED = 768 << 10;  // bytes of weights from which threads share the columns of a batch of one row
 
 // Memory of one call or one thread, taken in pieces; `fail` where there was none.
 struct Arena {
@@ -56,7 +59,8 @@ template <class T> struct Pass {
     Call call;  // what was passed
     Packed<T>* weights;
     int parts;
-    int64_t block;  // rows of a part's block at most
+    int64_t block;    // rows of a part's block at most
+    int64_t threads;  // all that the caller allows
     int status;
 };
 
@@ -108,23 +112,32 @@ template <class T> struct Lane {
     int64_t tile_columns;
     int32_t* used;      // the slots that each segment's instructions name, one segment after the other
     int32_t* used_from;
+    T** rows_of;        // the memory of each row that crosses segments
+    // Lanes that compute other columns of the same rows, this one the first of them: they have their own tiles, and the
+    // rows of the first.
+    Lane** mates = nullptr;
+    int n_mates = 1;
+    int64_t filled = 0;  // rows of the chunk of x
+    int phase = 0;       // the segment that the mates are at, -1: the projection
 
     explicit Lane(const Call& c, const Packed<T>* w) : call(c), weights(w) {}
 
     T** row_pointers(int slot) { return table + (int64_t)slot * BLOCK; }
 
-    bool make(int64_t most, bool backward) {
+    bool make(int64_t most, bool backward, const Lane* first = nullptr) {
         const Code& code = call.code;
+        const int64_t ahead = call.steps < AHEAD / most ? call.steps * most : AHEAD > most ? AHEAD : most;
         tile_columns = most == 1 ? WIDE : NARROW;
         const int64_t tile_rows = most < SUB ? most : SUB;
         size_t bytes = 0;
         bytes += 2 * room<int64_t>(BLOCK) + room<T*>((size_t)code.n_slots * BLOCK) + room<Slot<T>>(code.n_slots);
         bytes += 2 * room<T*>(call.n_states * BLOCK) + 2 * room<T*>(BLOCK);
         bytes += 3 * room<T*>(AHEAD + BLOCK) + room<int64_t>(AHEAD + 2);
-        bytes += room<T>((size_t)(AHEAD + BLOCK) * code.x_width);
+        bytes += room<T>((size_t)ahead * code.x_width);
         bytes += room<T>((size_t)code.tiles * tile_rows * tile_columns);
         bytes += room<T>((size_t)code.landings * most * tile_columns);
         bytes += code.n_constants * room<T>(tile_columns);
+        bytes += room<T*>(code.n_rows);
         for (int i = 0; i < code.n_rows; ++i) bytes += room<T>((size_t)code.row_widths[i] * most);
         bytes += room<int32_t>(code.n_instructions * 4 + 1) + room<int32_t>(code.n_segments + 1);
         if (backward)
@@ -142,7 +155,7 @@ template <class T> struct Lane {
         x_start = arena.take<const T*>(AHEAD + BLOCK);
         x_out = arena.take<T*>(AHEAD + BLOCK);
         x_at = arena.take<int64_t>(AHEAD + 2);
-        x_chunk = arena.take<T>((size_t)(AHEAD + BLOCK) * code.x_width);
+        x_chunk = arena.take<T>((size_t)ahead * code.x_width);
         T* tiles = arena.take<T>((size_t)code.tiles * tile_rows * tile_columns);
         T* landings = arena.take<T>((size_t)code.landings * most * tile_columns);
         T* constants[MOST_CONSTANTS];
@@ -150,8 +163,13 @@ template <class T> struct Lane {
             constants[i] = arena.take<T>(tile_columns);
             for (int64_t j = 0; j < tile_columns; ++j) constants[i][j] = (T)call.constants[i];
         }
-        T* rows_of[MOST_ROWS];
-        for (int i = 0; i < code.n_rows; ++i) rows_of[i] = arena.take<T>((size_t)code.row_widths[i] * most);
+        rows_of = arena.take<T*>(code.n_rows);
+        for (int i = 0; i < code.n_rows; ++i)
+            rows_of[i] = first ? first->rows_of[i] : arena.take<T>((size_t)code.row_widths[i] * most);
+        if (first) {
+            x_chunk = first->x_chunk;
+            x_rows = first->x_rows;
+        }
         used = arena.take<int32_t>(code.n_instructions * 4 + 1);
         used_from = arena.take<int32_t>(code.n_segments + 1);
         if (backward)
@@ -261,12 +279,66 @@ template <class T> struct Lane {
                         row_rstd<T>(v, segment.width, out);
                 }
             }
-            for (int64_t j = 0; j < segment.width; j += tile_columns) {
-                const int64_t columns = segment.width - j < tile_columns ? segment.width - j : tile_columns;
-                for (int i = 0; i < segment.n_products; ++i) land(code.products[segment.product + i], j, columns);
-                if (segment.n_instructions) interpret_block(g, j, (int)columns);
+            if (shared(segment_bytes(g)))
+                share(g);
+            else
+                run_columns(g, 0, segment.width);
+        }
+    }
+
+    // Columns [from, to) of a segment.
+    void run_columns(int g, int64_t from, int64_t to) {
+        const Code& code = call.code;
+        const SegmentCode& segment = code.segments[g];
+        for (int64_t j = from; j < to; j += tile_columns) {
+            const int64_t columns = to - j < tile_columns ? to - j : tile_columns;
+            for (int i = 0; i < segment.n_products; ++i) land(code.products[segment.product + i], j, columns);
+            if (segment.n_instructions) interpret_block(g, j, (int)columns);
+        }
+    }
+
+    int64_t segment_bytes(int g) const {
+        const SegmentCode& segment = call.code.segments[g];
+        int64_t found = 0;
+        for (int i = 0; i < segment.n_products; ++i) {
+            const ProductCode& p = call.code.products[segment.product + i];
+            for (int k = 0; k < p.n_terms; ++k) {
+                const Packed<T>& w = weights[call.code.terms[p.term + k].weight];
+                found += w.K * w.N * (int64_t)sizeof(T);
             }
         }
+        return found;
+    }
+
+    bool shared(int64_t bytes) const { return n_mates > 1 && bytes >= SHARED; }
+
+    // All mates do their columns of a segment, or of the projection where `what` is -1.
+    void share(int what) {
+        phase = what;
+        for (int m = 1; m < n_mates; ++m) {
+            Lane& mate = *mates[m];
+            mate.active = active;
+            mate.filled = filled;
+            for (int i = 0; i < call.code.n_slots; ++i) {
+                const int kind = call.code.slots[i].kind;
+                if (kind == SERIES || kind == STATE || kind == X || kind == BATCH || kind == CARRY_IN || kind == CARRY_OUT)
+                    memcpy(mate.row_pointers(i), row_pointers(i), active * sizeof(T*));
+            }
+        }
+        parallel(n_mates, share_work, this);
+    }
+
+    static void share_work(void* context, int part) {
+        Lane& first = *(Lane*)context;
+        Lane& mate = *first.mates[part];
+        if (first.phase < 0) return mate.project_columns(part, first.n_mates);
+        const int64_t width = first.call.code.segments[first.phase].width;
+        mate.run_columns(first.phase, border_of(width, part, first.n_mates), border_of(width, part + 1, first.n_mates));
+    }
+
+    static int64_t border_of(int64_t n, int part, int parts) {
+        const int64_t at = (n * part / parts + NARROW - 1) / NARROW * NARROW;
+        return at > n || part == parts ? n : at;
     }
 
     void land(const ProductCode& p, int64_t j, int64_t columns) {
@@ -304,7 +376,8 @@ template <class T> struct Lane {
     // Project x for steps from `at` on (in the order of the scan) as far as the chunk holds; returns how many.
     int64_t project(int64_t at, int64_t steps) {
         const Code& code = call.code;
-        int64_t count = 0, filled = 0;
+        int64_t count = 0;
+        filled = 0;
         for (; at + count < steps && count < AHEAD; ++count) {
             const int64_t t = call.step_at(at + count, steps);
             activate(t);
@@ -313,17 +386,28 @@ template <class T> struct Lane {
             for (int64_t r = 0; r < active; ++r) x_rows[filled + r] = (const T*)call.x + t * call.x_step + batch[r] * call.x_row;
             filled += active;
         }
+        if (shared(code.x_width * call.input * (int64_t)sizeof(T)))
+            share(-1);
+        else
+            project_columns(0, 1);
+        return count;
+    }
+
+    // One part of the columns of every W.k x + b.k.
+    void project_columns(int part, int parts) {
+        const Code& code = call.code;
         for (int i = 0; i < code.n_projections; ++i) {
             const Projection& p = code.projections[i];
-            for (int64_t r = 0; r < filled; ++r) x_out[r] = x_chunk + r * code.x_width + p.column;
+            const int64_t N = weights[p.weight].N, n0 = border_of(N, part, parts), n1 = border_of(N, part + 1, parts);
+            if (n0 == n1) continue;
+            for (int64_t r = 0; r < filled; ++r) x_out[r] = x_chunk + r * code.x_width + p.column + n0;
             const T* const* start = nullptr;
             if (p.bias >= 0) {
-                for (int64_t r = 0; r < filled; ++r) x_start[r] = (const T*)call.arrays[p.bias].base;
+                for (int64_t r = 0; r < filled; ++r) x_start[r] = (const T*)call.arrays[p.bias].base + n0;
                 start = x_start;
             }
-            product<T>(filled, x_rows, weights[p.weight], 0, weights[p.weight].N, start, x_out);
+            product<T>(filled, x_rows, weights[p.weight], n0, n1 - n0, start, x_out);
         }
-        return count;
     }
 
     void forward() {
@@ -361,7 +445,8 @@ template <class T> struct Lane {
         for (int64_t s = 0; s < call.n_states; ++s)
             for (int64_t r = 0; r < rows; ++r) {
                 const int64_t n = call.states[s].width;
-                memcpy((T*)call.states[s].final + batch[r] * n, last[s * BLOCK + r], n * sizeof(T));
+                T* to = (T*)call.states[s].final + batch[r] * n;
+                if (to != last[s * BLOCK + r]) memcpy(to, last[s * BLOCK + r], n * sizeof(T));  // of one step: the same
             }
         for (int i = 0; i < code.n_padded; ++i) {
             const ArrayCode& array = call.arrays[code.padded[i]];
@@ -441,6 +526,35 @@ template <class T> struct Lane {
     }
 };
 
+// A lane with its mates: as many as there are threads, where there is but one row and its weights are many.
+template <class T> struct Crew {
+    static constexpr int MOST = 16;
+    Lane<T>* lanes[MOST];
+    int count = 0;
+
+    bool make(const Call& call, const Packed<T>* weights, int64_t most, bool backward, int64_t threads) {
+        int64_t bytes = 0;
+        for (int64_t i = 0; i < call.n_weights; ++i) bytes += weights[i].K * weights[i].N * (int64_t)sizeof(T);
+        const int wanted = bytes < SHARED || threads < 2 ? 1 : threads < MOST ? (int)threads : MOST;
+        for (; count < wanted; ++count) {
+            Lane<T>* lane = new (std::nothrow) Lane<T>(call, weights);
+            if (!lane) return false;
+            lanes[count] = lane;
+            if (!lane->make(most, backward, count ? lanes[0] : nullptr)) {
+                ++count;
+                return false;
+            }
+        }
+        lanes[0]->mates = lanes;
+        lanes[0]->n_mates = count;
+        return true;
+    }
+
+    ~Crew() {
+        for (int i = 0; i < count; ++i) delete lanes[i];
+    }
+};
+
 // ---- the whole call
 
 template <class T> struct Job {
@@ -460,12 +574,13 @@ template <class T> void lane_work(void* context, int part) {
     Pass<T>& pass = *job.pass;
     const int64_t first = pass.call.batch * part / pass.parts, last = pass.call.batch * (part + 1) / pass.parts;
     if (first == last) return;
-    Lane<T> lane(pass.call, pass.weights);
     const int64_t most = last - first < pass.block ? last - first : pass.block;
-    if (!lane.make(most, job.backward)) {
+    Crew<T> crew;
+    if (!crew.make(pass.call, pass.weights, most, job.backward, pass.call.batch == 1 ? pass.threads : 1)) {
         pass.status = NO_MEMORY;
         return;
     }
+    Lane<T>& lane = *crew.lanes[0];
     for (int64_t row = first; row < last; row += most) {
         lane.seat(row, row + most < last ? row + most : last);
         if (job.backward)
@@ -586,6 +701,7 @@ template <class T> int scan(const int64_t* words, int64_t count, bool backward) 
     job.backward = backward;
     if (!few) parallel(pass.parts, pack_work<T>, &job);
     const int threads = pass.parts;
+    pass.threads = threads;
     if (pass.parts > call.batch) pass.parts = (int)call.batch;
     pass.block = BLOCK;
     parallel(pass.parts, lane_work<T>, &job);
