@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from riverrun.configuration import Values
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, nearest
 
 
 class Preset(NamedTuple):
@@ -131,7 +131,7 @@ PRESETS = (
 
 
 def find(name: str) -> Preset:
-    """The preset of that name. Raises UsageError naming the nearest.
+    """The preset of that name. Raises OptionError naming the nearest.
 
     >>> find("tiny").values["training"]["steps"]
     60
@@ -140,4 +140,4 @@ def find(name: str) -> Preset:
         if preset.name == name:
             return preset
     names = [preset.name for preset in PRESETS]
-    raise UsageError(f"--preset: expected one of {', '.join(names)}, got {name!r}.{nearest(name, names)}")
+    raise OptionError("preset", f"expected one of {', '.join(names)}, got {name!r}.{nearest(name, names)}")

@@ -61,10 +61,10 @@ def _encode(
 def _batch(tokens: Tokens, options: TrainingOptions, *, rank: int = 0, world: int = 1) -> Streams:
     """`options.lanes` lanes in all: each of `world` processes deals its share of them."""
     from riverrun.data.streams import Streams
-    from riverrun.errors import UsageError
+    from riverrun.errors import OptionError
 
     if options.lanes % world:
-        raise UsageError(f"lanes: {options.lanes} cannot be shared by {world} processes; use a multiple of {world}.")
+        raise OptionError("lanes", f"{options.lanes} cannot be shared by {world} processes; use a multiple of {world}.")
     return Streams(
         tokens,
         lanes=options.lanes // world,

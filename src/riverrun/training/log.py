@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from riverrun.errors import UsageError
+from riverrun.errors import OptionError
 
 Event = dict[str, Any]
 
@@ -90,16 +90,15 @@ def read(path: Path) -> list[Event]:
 class TensorBoard:
     """Writes losses, learning rate, gradient norm and samples where TensorBoard reads them.
 
-    Raises UsageError where the package is not installed.
+    Raises OptionError where the package is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise UsageError(
-                "--tensorboard: the package tensorboard is not installed. Install riverrun[tensorboard]."
-            ) from None
+            problem = "the package tensorboard is not installed. Install riverrun[tensorboard]."
+            raise OptionError("tensorboard", problem) from None
         self._writer = SummaryWriter(str(folder))
 
     def __call__(self, event: Event) -> None:
