@@ -91,6 +91,31 @@ def test_train_sets_the_baselines_beside_the_model(riverrun: Riverrun, text: Pat
     assert "xz" in names
 
 
+def test_what_is_unknown_in_held_out_text_is_told_wherever_its_figures_are(riverrun: Riverrun, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT + "hitherto unheard and unseen\n" * 20)
+    train = ["train", "text.txt", "--steps", "1", *SMALL, "--no-baselines"]
+    done = riverrun(*train, "--tokens", "words", "-o", "words")
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "words/eval/metrics.json").read_text())
+    assert 0.2 < metrics["unknown_share"] < 0.9
+    for sentence in ("of the predicted words are unknown to the vocabulary", "--min-count 2 makes those words unknown"):
+        assert sentence in metrics["unknown"]
+        assert sentence in done.out
+        assert sentence in (tmp_path / "words/report.html").read_text()
+    data = json.loads((tmp_path / "words/data.json").read_text())
+    assert "training part alone" in data["vocabulary_rule"]
+    done = riverrun("resume", "words", "--no-baselines")
+    assert done.code == 0, done.err
+    (tmp_path / "text.txt").write_text(TEXT + "☃" * 20)
+    done = riverrun(*train, "-o", "chars")
+    assert done.code == 0, done.err
+    assert "which of the other characters of Unicode it is" in done.out
+    known, unknown = (
+        json.loads(riverrun("predict", "chars", text, "--json").out)["nats"][-1] for text in ("the c", "the ☃")
+    )
+    assert unknown > known + 10
+
+
 def test_train_reads_standard_input_and_keeps_it(shell: Riverrun, tmp_path: Path) -> None:
     done = shell("train", "-", "--steps", "1", *SMALL, "-o", "run", "--no-baselines", stdin=TEXT.encode())
     assert done.code == 0, done.err

@@ -70,6 +70,14 @@ def test_a_state_that_harms_is_a_warning_and_the_evaluations_own_warning_is_pass
     assert ("warn", "They differ") in found(tmp_path, eval__metrics=metrics(warning="they differ"))
 
 
+@pytest.mark.parametrize(("share", "tone"), [(0.002, "plain"), (0.05, "warn")])
+def test_what_unknown_tokens_count_is_said_as_the_evaluation_put_it(tmp_path, share, tone):
+    said = "5.00% of the predicted words are unknown to the vocabulary: each counts as one."
+    assert (tone, said) in found(tmp_path, eval__metrics=metrics(unknown_share=share, unknown=said))
+    for odd in ({"unknown_share": 0.0, "unknown": said}, {"unknown_share": share, "unknown": None}, {"unknown": said}):
+        assert said not in [text for _, text in found(tmp_path / str(len(odd)), eval__metrics=metrics(**odd))]
+
+
 @pytest.mark.parametrize(("length", "tone"), [(8, "good"), (12, "good"), (13, "warn")])
 def test_copying_more_than_twice_what_real_text_shares_is_a_warning(tmp_path, length, tone):
     record = folder.novelty()

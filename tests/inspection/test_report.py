@@ -181,6 +181,16 @@ def test_a_word_models_curve_is_compared_per_word(tmp_path):
     assert "1.250 nats" in page
 
 
+def test_what_a_baseline_may_learn_from_at_most_is_said(tmp_path):
+    files = folder.files()
+    assert "Of the training text, at most" not in render(read_run(folder.write(tmp_path / "plain", files)))
+    metrics = json.loads(files["eval/metrics.json"])
+    for entry, limit in zip(metrics["baselines"], ("", "20,000 tokens", "<5> tokens"), strict=True):
+        entry["limit"] = limit
+    page = render(read_run(folder.write(tmp_path / "limited", files | {"eval/metrics.json": json.dumps(metrics)})))
+    assert "Of the training text, at most: order 5: 20,000 tokens; Kneser-Ney: &lt;5&gt; tokens; the others" in page
+
+
 def test_text_keeps_its_contrast_on_every_ground_in_both_modes():
     for mode in (theme._LIGHT, theme._DARK):
         colours = dict(re.findall(r"--([\w-]+): ([^;]+);", mode))
