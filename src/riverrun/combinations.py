@@ -4,7 +4,7 @@ An option's field says under `acts` where it acts: `{"optimiser": ("adam", "adam
 values where they cannot be listed, and several names before one function that takes them all. All of these must hold.
 
 A value that does nothing is refused where it is set beside what makes it so. A value that a later layer makes idle (a
-preset's layers under `--model window`) gives way like a budget: it falls back to its default, and nobody is troubled.
+preset's `layers` under `--model window`) gives way, as a budget does: it falls back to its default.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ class Notation(NamedTuple):
     name: Callable[[str], str]
     between: str
     value: Callable[[Any], str]
+    negated: str = ""  # before the key of what is false, where booleans have no value written
 
     def typed(self, key: str, value: Any) -> str:
         """The key as one writes it to give it that value: `--no-bias`."""
-        return self.name(f"no_{key}" if self is FLAGS and value is False else key)
+        return self.name(self.negated + key if value is False else key)
 
     def pair(self, key: str, *values: Any) -> str:
         """A key with its value; of several, the last comes after `or`."""
-        if self is FLAGS and isinstance(values[0], bool):
+        if self.negated and isinstance(values[0], bool):
             return self.typed(key, values[0])
         *most, last = [self.value(value) for value in values]
         return f"{self.name(key)}{self.between}{', '.join(most)}{' or ' if most else ''}{last}"
 
 
-FLAGS = Notation(lambda key: "--" + key.replace("_", "-"), " ", str)
+FLAGS = Notation(lambda key: "--" + key.replace("_", "-"), " ", str, "no_")
 KEYS = Notation(str, " = ", json.dumps)
 ARGUMENTS = Notation(str, "=", lambda value: value.__name__ if isinstance(value, type) else repr(value))
 
