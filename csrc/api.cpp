@@ -99,3 +99,20 @@ RR_API int64_t rr_pack_double(
     const double* b, int64_t row_stride, int64_t column_stride, int64_t K, int64_t N, double* out) {
     return chosen->pack_double(b, row_stride, column_stride, K, N, out);
 }
+
+// c[r][n] = bias[n] + sum over k of a[r][k] B[k][n], B packed, bias may be nullptr; rows lie a_row and c_row apart.
+RR_API void rr_linear_float(int64_t rows, const float* a, int64_t a_row, int64_t K, const float* panels, int64_t N,
+                            const float* bias, float* c, int64_t c_row, int threads) {
+    chosen->linear_float(rows, a, a_row, K, panels, N, bias, c, c_row, threads);
+}
+
+RR_API void rr_linear_double(int64_t rows, const double* a, int64_t a_row, int64_t K, const double* panels, int64_t N,
+                             const double* bias, double* c, int64_t c_row, int threads) {
+    chosen->linear_double(rows, a, a_row, K, panels, N, bias, c, c_row, threads);
+}
+
+// Tokens written by a stack of layers: generate.hpp says what the words are. 0, or what a draw answers (draw.hpp), or 16
+// where the words do not fit together, or 17 where there was no memory.
+RR_API int rr_generate_float(int64_t* words, int64_t count) { return chosen->generate_float(words, count); }
+
+RR_API int rr_generate_double(int64_t* words, int64_t count) { return chosen->generate_double(words, count); }

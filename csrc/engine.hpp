@@ -1,6 +1,8 @@
 // The engine for one instruction set: everything that isa/*.cpp compiles, and the table through which api.cpp calls it.
 #pragma once
 
+#include "generate.hpp"
+#include "linear.hpp"
 #include "scan.hpp"
 #include "simd.hpp"
 #include "table.hpp"
@@ -30,6 +32,10 @@ const Table RR_JOIN(table_, RR_ISA) = {
     RR_ISA::scan<double>,
     RR_ISA::pack_once<float>,
     RR_ISA::pack_once<double>,
+    RR_ISA::linear<float>,
+    RR_ISA::linear<double>,
+    RR_ISA::generate<float>,
+    RR_ISA::generate<double>,
 };
 
 }  // namespace rr

@@ -185,8 +185,7 @@ inline void keep_top_k(DrawSpace space, int64_t k, double greatest) {
 // exp(x) for x <= 0, and 0 where it is below exp(-700): a denormal number takes processors a hundred times as long.
 RR_INLINE DoubleVector weight_of(DoubleVector x) {
     const DoubleVector least_exponent = broadcast(-700.0);
-    const Reduced<double> d = reduce<double>(most<double>(x, least_exponent));
-    const DoubleVector w = (1.0 + expm1_reduced<double>(d.r)) * power_of_two<double>(d.rounded);
+    const DoubleVector w = exp_between<double>(most<double>(least_exponent, x));
     return select<double>(x < least_exponent, DoubleVector{}, w);
 }
 
