@@ -76,7 +76,10 @@ void gradient_rows(int64_t R, const T* const* g, const T* const* v, int64_t n0, 
 
 // C[n][m] (+)= sum over r of g[r][n] v[r][m], for rows n0 <= n < n1 of C and all m < M; C[n][m] lies at C[n * ldc + m].
 //
-// Measured as in product.hpp, all packing and memory counted: 80-88 % of the peak for M >= 128, 75 % at M = 64.
+// Measured as in product.hpp, all packing and memory counted: 76-88 % of the peak for M >= 128, 71-79 % at M = 64. What
+// is lost waits for g, read in pieces from beyond the second cache. Tried, no better: g packed as [row][ROWS] (three
+// times the time to pack), g read where it lies (rows far apart cost more than the copy), wider pieces, fetching the
+// next piece or C ahead, deeper slices.
 template <class T>
 void gradient_product(int64_t R, const T* const* g, const T* const* v, int64_t n0, int64_t n1, int64_t M, T* C,
                       int64_t ldc, bool accumulate, T* scratch) {
