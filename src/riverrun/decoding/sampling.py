@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,15 @@ from torch import Tensor
 
 from riverrun.decoding import filters
 from riverrun.decoding.protocol import State, StepModel, device_of, evaluating
+from riverrun.engine.writer import Draws
 from riverrun.errors import ModelError, UsageError
 
 Ids = npt.NDArray[np.int64]
 
 PROMPT_WINDOW = 256  # steps of the prompt in one call of the model
+WRITTEN_BLOCK = 512  # tokens that a model which draws by itself writes in one call, at most
+NOT_FINITE = 1  # csrc/draw.hpp
+BROKEN = "the model's logits must be finite, but NaN or infinity came: its weights are broken."
 UNIFORM_BLOCK = 1024  # uniforms of a stream made at a time; no result depends on it
 
 
@@ -85,7 +90,7 @@ def choose(logits: Tensor, uniform: npt.NDArray[np.float64], sampling: Sampling,
     """
     values: filters.Logits = logits.detach().to("cpu", torch.float64).numpy()
     if np.isnan(values).any() or np.isposinf(values).any():
-        raise ModelError("the model's logits must be finite, but NaN or infinity came: its weights are broken.")
+        raise ModelError(BROKEN)
     values = filters.temperature(filters.exclude(values, excluded), sampling.temperature)
     return draw(filters.top_p(filters.top_k(values, sampling.top_k), sampling.top_p), uniform)
 
@@ -138,6 +143,9 @@ def _generate(
         state = model.initial_state(count) if state is None else state
         device = device_of(state)
         logits, state = read_prompt(model, state, prompt, count, device)
+    if getattr(model, "writes", False):
+        yield from _written(model, state, logits, length, sampling, count, stop, excluded)
+        return
     running = np.ones(count, dtype=bool)
     for position in range(length):
         offset = position % UNIFORM_BLOCK
@@ -150,6 +158,40 @@ def _generate(
             return
         with evaluating(model):
             logits, state = model.step(state, torch.from_numpy(token).to(device))
+
+
+def _written(
+    model: Any,
+    state: State,
+    logits: Tensor,
+    length: int,
+    sampling: Sampling,
+    count: int,
+    stop: int | None,
+    excluded: Sequence[int],
+) -> Iterator[Ids]:
+    """The same tokens from a model that draws by itself, some at a time: few at first, so that the first come soon."""
+    draws = Draws(sampling.temperature, sampling.top_p, sampling.top_k, sampling.seed, tuple(excluded))
+    state = tuple(tuple(one.detach().clone(memory_format=torch.contiguous_format) for one in layer) for layer in state)
+    logits, running = logits.detach().clone(), torch.ones(count, dtype=torch.uint8)
+    token: Tensor | None = None
+    position, block = 0, 8
+    while position < length:
+        wanted = min(block, length - position)
+        answer, ids = model.write(
+            state, logits, token, running, wanted, draws=draws, position=position, stop=stop
+        )  # fmt: skip
+        if answer == NOT_FINITE:
+            raise ModelError(BROKEN)
+        if answer:
+            filters.exclude(np.zeros((1, logits.shape[1])), excluded)  # which says what is wrong with them
+            raise ModelError(BROKEN)
+        drawn: Ids = ids.numpy()
+        yield from drawn
+        position, block = position + len(drawn), min(2 * block, WRITTEN_BLOCK)
+        if not running.any():
+            return
+        token = ids[-1].clone()
 
 
 def read_prompt(model: StepModel, state: State, prompt: Ids, count: int, device: torch.device) -> tuple[Tensor, State]:

@@ -5,7 +5,7 @@ in it, and every operation that needs nothing but them follows at once. Only a p
 row of something; there a segment ends. So a step is a list of segments, each
 
     row operations      mean, rstd: over whole rows that earlier segments have left
-    products            [rows, m] @ [m, n] for these columns; one may start from a row instead of from zero, as x.k + U.k @ v
+    products            [rows, m] @ [m, n] for these columns, from zero or from a row, as x.k + U.k @ v starts from x.k
     instructions        elementwise, over the tile
 
 and every value has a slot that says where its rows lie. The same lowering serves a program and its adjoint.
@@ -77,9 +77,9 @@ def segmented(
 ) -> Segments:
     """The segments of a list of nodes.
 
-    width: columns of a node; leaves: where each leaf that is no constant lies; places: where a node has to be written;
-    terms: of a product, its operands (nodes) and the numbers of their weights. Nodes that nothing in `places` needs must
-    not be among them.
+    width: columns of a node; leaves: where each leaf lies that is no constant; places: where a node has to be written;
+    terms: of a product, its operands (nodes) and the numbers of their weights. Every node is needed by something in
+    `places`.
     """
     return _Lowering(nodes, width, leaves, places, terms).run()
 

@@ -35,8 +35,8 @@ class Stream:
     ) -> None:
         self.program = program
         self._plan = lower(program)
-        self._weights = {name: weight.detach().clone() for name, weight in weights.items()}
-        self._masks = {name: mask.detach().clone() for name, mask in (masks or {}).items()}
+        self.weights = {name: weight.detach().clone() for name, weight in weights.items()}
+        self.masks = {name: mask.detach().clone() for name, mask in (masks or {}).items()}
         self._packed: Packed | None = None
 
     @torch.no_grad()
@@ -47,15 +47,15 @@ class Stream:
         """
         packed = self._pack(x, states)
         projected = eager.project(packed, x.unsqueeze(0))
-        values = eager.run(self._plan, packed, None if projected is None else projected[0], states, self._masks)
+        values = eager.run(self._plan, packed, None if projected is None else projected[0], states, self.masks)
         return tuple(values[index].detach() for index in self.program.outputs)
 
     def _pack(self, x: Tensor, states: Sequence[Tensor]) -> Packed:
         """The packed weights; only biases and vectors depend on the batch, of which they are a view."""
         batch = states[0].shape[0]
         if self._packed is None:
-            sizes = measure(self.program, self._weights, x.shape[-1], states)
-            self._packed = pack(self._plan, self._weights, sizes, states[0])
+            sizes = measure(self.program, self.weights, x.shape[-1], states)
+            self._packed = pack(self._plan, self.weights, sizes, states[0])
         rows = self._packed.rows
         if any(row.dim() == 2 and row.shape[0] != batch for row in rows.values()):
             rows = {slot: row[:1].expand(batch, -1) if row.dim() == 2 else row for slot, row in rows.items()}

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from riverrun.engine.step import Stream
+from riverrun.engine.writer import Layer
 from riverrun.layers.masks import loop_masks
 from riverrun.layers.projection import WEIGHT
 from riverrun.layers.stack import Stack, State, feedforward
@@ -34,6 +35,13 @@ class Streamer:
             Stream(program, {n: w for n, w in stack.own(self._weights, part).items() if n in program.weights}, masks)
             for part in stack.parts
         ]
+
+    def layers(self) -> list[Layer] | None:
+        """The layers as the engine's writer takes them; None where something stands between them."""
+        stack = self._stack
+        if stack.skip != "none" or stack.projects_outside or stack.depth.input or stack.depth.output:
+            return None
+        return [Layer(stream.program, stream.weights, stream.masks) for stream in self._streams]
 
     def initial_state(self, batch: int) -> State:
         """The state from which that many sequences start."""
