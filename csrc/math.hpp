@@ -2,6 +2,17 @@
 //
 // Every element goes through the same instructions, whatever its value: no branches, no tables, special values by
 // selection. All are correct at 0, infinities and NaN, and their results reach down into the denormal numbers.
+//
+// The largest error in units of the last place, of all floats and of 12 million doubles:
+//
+//                                                 exp    tanh   logistic  log    softplus
+//     float                                       0.91   2.50   2.41      0.84   1.73
+//     double                                      0.91   2.58   2.27      0.84   1.76
+//     float, a * b + c rounded twice (plain)      1.16   2.50   2.37      0.83   2.16    (every fifth float)
+//     double, a * b + c rounded twice (plain)     1.22   2.58   2.27      0.84   2.08
+//
+// An approximate inverse with a Newton step is no faster than the division (AVX-512: 10 cycles for 16 floats, most of
+// them hidden behind the other instructions), and less exact: so it is a division.
 #pragma once
 
 #include "simd.hpp"
