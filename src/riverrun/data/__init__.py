@@ -1,9 +1,9 @@
 """Data: from files to batches: readers, tokenizers, token arrays, splits, streams.
 
 The journey: `read` finds the files and gives their text in pieces; `outline` measures it, so that `Tokenizer.train` can
-make the vocabulary of the training part alone; `tokenise` turns the pieces into one array of ids (memory-mapped where it
-is large); `split` cuts it into train, valid and test; `Streams` deals it to lanes as batches, and `evaluation` walks a
-part once.
+make the vocabulary of the training part alone; `tokenise` turns the pieces into one array of ids (memory-mapped where
+it is large); `split` cuts it into train, valid and test; `Streams` deals it to lanes as batches, and `evaluation` walks
+a part once.
 
 Names are looked up when asked for (PEP 562), so that reading `riverrun.data.options` (the command line does) needs
 neither torch nor numpy.
