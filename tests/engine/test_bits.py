@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from random import Random
 
 import pytest
@@ -10,36 +9,9 @@ from engine import bits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riverrun.engine import frame, native
-from riverrun.engine.library import FILE, find, library
+from riverrun.engine.library import library
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
-
-
-def instruction_sets():
-    """Those that are compiled and that this processor has, the widest first."""
-    there, names = library(), []
-    while there.handle is not None and (name := there.handle.rr_compiled(len(names))):
-        names.append(name.decode())
-    return names
-
-
-@pytest.fixture(params=instruction_sets(), scope="module")
-def engine(request, tmp_path_factory):
-    """The engine with this instruction set, and as many threads as torch has however small the work is."""
-    name = request.param
-    copy = shutil.copy(library().path, tmp_path_factory.mktemp(name) / FILE)
-    there = find({"RIVERRUN_LIBRARY": str(copy), "RIVERRUN_ISA": name})
-    if there.handle is None:
-        pytest.skip(there.reason)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "library", lambda: there)
-        patch.setattr(frame, "GRAIN", 1)
-        for cached in (native._entry, frame.forward_frame, frame.backward_frame):
-            cached.cache_clear()
-        yield name
-    for cached in (native._entry, frame.forward_frame, frame.backward_frame):
-        cached.cache_clear()
 
 
 @pytest.mark.parametrize("check", bits.CHECKS)
