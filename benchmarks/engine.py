@@ -21,6 +21,7 @@ riverrun is not either. "forward" is without gradient; "train" is forward and th
 Each peer has a process of its own on the same cores and is stopped while it is another's turn (see engine_worker.py);
 turns go round. Figures are medians of all calls. A share is of this machine's own peak, measured by independent
 multiply-adds in vector registers; for one row, of the rate at which that many bytes of weights can be read.
+On a machine that others use, `--urgent` times (and only times) under real-time priority.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from engine_report import OURS, PEERS, Record, Report, complain, milliseconds, n
 from engine_rounds import Session, figures, timed
 
 ONE_THREAD = ("torch.nn",)  # the peers on fewer threads than the most, where none are named
+STEP_PEERS = ("torch.nn", "torch cell", "ONNX Runtime", "JAX")
+WRITERS = ("torch.nn", "torch cell", "ONNX Runtime", "JAX scan")
 COMPILED = {("peephole", Shape(50, 64, 256, 256))}  # torch.compile takes minutes for some; --peers asks for all
 PACKAGES = ("torch", "numpy", "jax", "jaxlib", "onnx", "onnxruntime", "openvino")
 QUICK_SHAPES = (Shape(1, 1, 128, 128), SMALL, Shape(50, 32, 128, 128), Shape(50, 64, 256, 256))
@@ -59,7 +62,7 @@ def passes(options: argparse.Namespace, report: Report, machine: Machine, rates:
     report.header(*columns)
     for threads in sorted(options.threads, reverse=True):
         named = options.peers or (PEERS if threads == most else ONE_THREAD)
-        with Session((OURS, *named), threads) as session:
+        with Session((OURS, *named), threads, options.urgent) as session:
             for name in options.cells:
                 for shape in options.shapes:
                     without = () if options.peers or (name, shape) in COMPILED else ("torch.compile",)
@@ -153,7 +156,7 @@ def step(options: argparse.Namespace, report: Report, *unused: Any) -> None:
     report.line("One step, B 1, I and H 128, microseconds, and over the time of riverrun's streamer.")
     report.header("cell", "threads", "who", "how", "us", "over riverrun's")
     for threads in options.threads:
-        with Session((OURS, "torch.nn", "torch cell", "ONNX Runtime", "JAX"), threads) as session:
+        with Session((OURS, *STEP_PEERS), threads, options.urgent) as session:
             for name in options.cells:
                 _step(options, report, session, name)
 
@@ -180,7 +183,7 @@ def generate(options: argparse.Namespace, report: Report, *unused: Any) -> None:
     report.line("Writing, one stream, 65 characters, LSTM layers; characters a second, and riverrun's over the peer's.")
     report.header("layers x units", "threads", "who", "characters/s", "riverrun's over it")
     for threads in sorted(options.threads):
-        with Session((OURS, "torch.nn", "torch cell", "ONNX Runtime", "JAX scan"), threads) as session:
+        with Session((OURS, *WRITERS), threads, options.urgent) as session:
             for layers, hidden in ((1, 128), (2, 512)):
                 answers, ready = session.make("generate", hidden=hidden, layers=layers)
                 complain(f"{layers} x {hidden}", answers)
@@ -220,17 +223,22 @@ def busy(options: argparse.Namespace, report: Report, *unused: Any) -> None:
                 report.record(section="busy", busy=busy_processes, peer=peer, threads=threads, **figure, ratio=ratio)
                 times = milliseconds(figure["median"]), milliseconds(figure["p90"])
                 report.row(peer, "busy" if busy_processes else "none", *times, f"{ratio:.2f}")
+    with Session((OURS, "torch.nn"), threads, options.urgent) as session:
+        _, ready = session.make("busy", **case, path=options.path)
         report.line()
-        report.line("torch.mm of 512 x 512 in the same process, microseconds, and over that after a pause.")
-        report.header("whose pass", "mm after mm", "mm after a pause", "mm after a pass", "pass over pause")
-        names = ("mm after mm", "mm after a pause", "mm after a pass")
+        report.line(
+            "torch.mm of 512 x 512 in the process of a pass, microseconds: right after itself, after as much work"
+        )
+        report.line("of torch, after as long a pause, after the pass; the last over the second.")
+        names = ("mm after mm", "mm after torch", "mm after a pause", "mm after a pass")
+        report.header("whose pass", *names, "ratio")
         for worker in ready:
             collected: dict[str, list[float]] = {name: [] for name in names}
             for _ in range(10):
                 for name in names:
-                    collected[name] += worker.ask(op="time", call=name, seconds=0.4)["seconds"]
+                    collected[name] += worker.ask(op="time", call=name, seconds=0.3)["seconds"]
             medians = {name: statistics.median(values) for name, values in collected.items()}
-            ratio = medians["mm after a pass"] / medians["mm after a pause"]
+            ratio = medians["mm after a pass"] / medians["mm after torch"]
             report.record(section="mm", peer=worker.name, threads=threads, seconds=medians, ratio=ratio)
             report.row(worker.name, *(f"{value * 1e6:.0f}" for value in medians.values()), f"{ratio:.3f}")
 
@@ -290,20 +298,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="turns of each peer")
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a turn")
     parser.add_argument("--limit", type=float, help="seconds that a peer gets for one pass of one case")
+    parser.add_argument("--urgent", action="store_true", help="time under real-time priority: others use the machine")
     parser.add_argument("--out", type=Path, help="a file for the records, a line of JSON each")
     options = parser.parse_args()
     quick = options.quick
     options.cells = options.cells or (QUICK_CELLS if quick else tuple(CELLS))
     options.shapes = tuple(options.shapes or (QUICK_SHAPES if quick else SHAPES))
     options.rounds = options.rounds or (2 if quick else 5)
-    options.limit = options.limit or (0.3 if quick else 0.8)
+    options.limit = options.limit or (0.3 if quick else 0.6)
     available = len(cores(max(options.threads))) or os.cpu_count() or 1
     if max(options.threads) > available:
         note(f"no more than {available} cores for this process")
     options.threads = sorted({min(n, available) for n in options.threads})
     if quick:
         options.threads = options.threads[-1:]
-    report, machine = Report(options.out), Machine()
+    report, machine = Report(options.out), Machine(options.urgent)
     peaks = machine_section(report, machine, options.threads)
     for name, section in SECTIONS.items():
         if options.section == name or (options.section == "all" and name != "small"):  # passes have it

@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import engine_peers
-import numpy as np
 from engine_peers import Ready
 
 SIZE = 512  # of the product that is timed after a pass
 
 
 def make(peer: str, *, threads: int, **case: Any) -> Ready:
-    """The calls of engine_peers.py, and three that time a torch.mm alone:
+    """The calls of engine_peers.py, and four that time a torch.mm alone:
 
-    mm after mm      right after itself
-    mm after a pause right after work of Python's own, as long as a pass, that touched as much memory
+    mm after mm      right after itself, all in the caches
+    mm after torch   right after elementwise operations of torch, as long as a pass and over as much memory
+    mm after a pause right after as long a loop of Python's own, in which torch's threads have gone to sleep
     mm after a pass  right after a forward pass
     """
     ready = engine_peers.make(peer, threads=threads, **case)
@@ -31,25 +31,31 @@ def make(peer: str, *, threads: int, **case: Any) -> Ready:
     forward()
     length = time.perf_counter() - began
     T, B, I, H = case["shape"]
-    touched = np.zeros(T * B * (I + 6 * H), np.float32)
+    touched = torch.zeros(T, B, I + 5 * H)  # input, gates, output
 
     def product() -> float:
         began = time.perf_counter()
         torch.mm(a, b, out=out)
         return time.perf_counter() - began
 
+    def work() -> None:
+        end = time.perf_counter() + length
+        while time.perf_counter() < end:
+            for part in touched:
+                part.tanh_()
+
     def pause() -> None:
         end = time.perf_counter() + length
-        touched.sum()
         while time.perf_counter() < end:
             pass
 
-    def after(work: Callable[[], Any]) -> float:
-        work()
+    def after(before: Callable[[], Any]) -> float:
+        before()
         return product()
 
     calls = {
         "mm after mm": lambda: after(product),
+        "mm after torch": lambda: after(work),
         "mm after a pause": lambda: after(pause),
         "mm after a pass": lambda: after(forward),
     }

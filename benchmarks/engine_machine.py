@@ -115,10 +115,13 @@ def versions(names: tuple[str, ...]) -> dict[str, str]:
 
 
 class Machine:
-    """What was measured here, and the way to measure more."""
+    """What was measured here, and the way to measure more.
 
-    def __init__(self) -> None:
-        self._library = _compiled()
+    urgent: under real-time priority, for a machine that others use, too
+    """
+
+    def __init__(self, urgent: bool = False) -> None:
+        self._library, self._urgent = _compiled(), urgent
         self._bandwidths: dict[tuple[int, int], float | None] = {}
 
     @functools.cached_property
@@ -131,7 +134,7 @@ class Machine:
         if self._library is None:
             return _torch_peak(threads)
         library = self._library
-        rate = _best(threads, lambda _, rounds: library.multiply_add(rounds, 0.999, 0.001), 10_000)
+        rate = self._best(threads, lambda _, rounds: library.multiply_add(rounds, 0.999, 0.001), 10_000)
         return float(library.flops_a_round()) * rate
 
     def bandwidth(self, size: int, threads: int) -> float | None:
@@ -149,7 +152,17 @@ class Machine:
         memory = [(ctypes.c_char * (share + 64))() for _ in range(threads)]
         starts = [ctypes.addressof(m) + -ctypes.addressof(m) % 64 for m in memory]
         rounds = max(1, (1 << 22) // share)
-        return share * _best(threads, lambda k, rounds: library.sweep(rounds, starts[k], share // 4), rounds)
+        return share * self._best(threads, lambda k, n: library.sweep(n, starts[k], share // 4), rounds)
+
+    def _best(self, threads: int, work: Callable[[int, int], None], rounds: int) -> float:
+        """Rounds a second of all threads together, at best; work(k, rounds) is the part of thread k."""
+
+        def burst(threads: int, rounds: int) -> float:
+            return _together(threads, lambda k: work(k, rounds), self._urgent)
+
+        while (seconds := burst(1, rounds)) < BURST:
+            rounds = int(rounds * max(2.0, BURST / seconds))
+        return rounds * threads / min(burst(threads, rounds) for _ in range(BURSTS))
 
 
 def _compiled() -> _Library | None:
@@ -190,18 +203,7 @@ class _Library:
         self._library.sweep(rounds, start, count)
 
 
-def _best(threads: int, work: Callable[[int, int], None], rounds: int) -> float:
-    """Rounds a second of all threads together, at best; work(k, rounds) is the part of thread k."""
-
-    def burst(threads: int, rounds: int) -> float:
-        return _together(threads, lambda k: work(k, rounds))
-
-    while (seconds := burst(1, rounds)) < BURST:
-        rounds = int(rounds * max(2.0, BURST / seconds))
-    return rounds * threads / min(burst(threads, rounds) for _ in range(BURSTS))
-
-
-def _together(threads: int, work: Callable[[int], None]) -> float:
+def _together(threads: int, work: Callable[[int], None], urgent: bool) -> float:
     """Seconds from the first thread's start to the last one's end, each on a core of its own.
 
     ctypes lets go of Python's lock, so they do run at the same time.
@@ -213,6 +215,8 @@ def _together(threads: int, work: Callable[[int], None]) -> float:
     def run(k: int) -> None:
         if places:
             os.sched_setaffinity(0, {places[k % len(places)]})  # of this thread alone
+        if urgent:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         ready.wait()
         began = time.perf_counter()
         work(k)

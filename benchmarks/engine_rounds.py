@@ -48,9 +48,9 @@ def figures(seconds: Sequence[float], units: int = 1) -> Record:
 class Session:
     """The peers that answer, started on so many threads; closed at the end of a `with`."""
 
-    def __init__(self, names: Iterable[str], threads: int) -> None:
+    def __init__(self, names: Iterable[str], threads: int, urgent: bool = False) -> None:
         self.threads = threads
-        self._all = [Worker(name, threads, cores(threads)) for name in names]
+        self._all = [Worker(name, threads, cores(threads), urgent) for name in names]
         self.about: dict[str, Record] = {worker.name: worker.ask(op="about") for worker in self._all}
         for worker in self._all:
             if why := self.about[worker.name].get("absent") or self.about[worker.name].get("error"):
