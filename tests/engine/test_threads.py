@@ -155,7 +155,14 @@ EXITS = {
 }
 
 
-@pytest.mark.parametrize("how", EXITS)
+@pytest.mark.parametrize(
+    ("how", "threads_of"),
+    [
+        *((how, "ours") for how in EXITS),
+        *((how, "torch's") for how in EXITS if "fork" in how or "endless" in how),
+    ],
+    indirect=["threads_of"],
+)
 def test_a_process_ends_without_hanging(how, threads_of):
     program = f"""
 {"import torch" if threads_of == "torch's" else ""}
@@ -180,9 +187,8 @@ def start(*call):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("threads_of", ["ours"], indirect=True)  # torch's look for work for a while
 def test_an_idle_engine_uses_no_processor_time(threads_of):
-    if threads_of != "ours":
-        pytest.skip("torch's threads look for work for a while")
     run(4, 8)
     time.sleep(0.05)
     before = time.process_time()
