@@ -69,7 +69,7 @@ template <class T>
 RR_INLINE void product(
     int64_t rows, const T* const* a, const Packed<T>& w, int64_t n0, int64_t n, const T* const* start, T* const* c) {
     if (w.panels) {
-        multiply<T>(rows, a, w.K, w.panels + (n0 / NR<T>)*w.K * NR<T>, n, start, c);
+        multiply<T>(rows, a, w.K, w.panels + (n0 / NR<T>)*w.K * NR<T>, n, start, c, beyond_cache<T>(w.K, w.N));
     } else {
         for (int64_t r = 0; r < rows; ++r)
             multiply_row_unpacked<T>(
@@ -676,7 +676,7 @@ template <class T> void input_work(void* context, int part) {
 
 template <class T> int scan(const int64_t* words, int64_t count, bool backward) {
     Pass<T> pass;
-    const int wrong = pass.call.read(words, count);
+    const int wrong = pass.call.read(words, count, backward);
     if (wrong) return wrong;
     const Call& call = pass.call;
     int64_t total = 0;

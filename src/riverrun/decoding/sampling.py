@@ -174,7 +174,7 @@ def _written(
     draws = Draws(sampling.temperature, sampling.top_p, sampling.top_k, sampling.seed, tuple(excluded))
     state = tuple(tuple(one.detach().clone(memory_format=torch.contiguous_format) for one in layer) for layer in state)
     logits, running = logits.detach().clone(), torch.ones(count, dtype=torch.uint8)
-    token: Tensor | None = None
+    token = torch.zeros(count, dtype=torch.int64)
     position, block = 0, 8
     while position < length:
         wanted = min(block, length - position)
@@ -191,7 +191,6 @@ def _written(
         position, block = position + len(drawn), min(2 * block, WRITTEN_BLOCK)
         if not running.any():
             return
-        token = ids[-1].clone()
 
 
 def read_prompt(model: StepModel, state: State, prompt: Ids, count: int, device: torch.device) -> tuple[Tensor, State]:

@@ -120,7 +120,8 @@ def forward_code(
     """The code of all steps.
 
     keep: nodes whose values are wanted at every step (a state's value before the step is always at hand, but is kept
-    too if it is among these); biases: which of program.x_biases are given; stepwise: masks that differ from step to step.
+    too if it is among these); biases: which of program.x_biases are given; stepwise: masks that differ from step to
+    step.
     """
     names = _Names(program, sizes, stepwise)
     leaves: dict[int, Slot] = {}

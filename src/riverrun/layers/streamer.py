@@ -39,7 +39,7 @@ class Streamer:
     def layers(self) -> list[Layer] | None:
         """The layers as the engine's writer takes them; None where something stands between them."""
         stack = self._stack
-        if stack.skip != "none" or stack.projects_outside or stack.depth.input or stack.depth.output:
+        if stack.skip != "none" or stack.projects_outside or stack.depth.input > 1 or stack.depth.output > 1:
             return None
         return [Layer(stream.program, stream.weights, stream.masks) for stream in self._streams]
 

@@ -71,7 +71,7 @@ class Generator:
         self,
         state: State,
         logits: Tensor,
-        token: Tensor | None,
+        token: Tensor,
         running: Tensor,
         count: int,
         *,
