@@ -284,6 +284,8 @@ def _run(source: Path, tests: list[str], first: bool) -> list[str]:
                 failed.append(report.nodeid)
 
     assert not any(name.split(".")[0] == "riverrun" for name in sys.modules)
+    # An editable install finds riverrun before sys.path does.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_editable_")]
     sys.path[:0] = [str(source), str(TESTS)]
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)

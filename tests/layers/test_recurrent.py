@@ -9,6 +9,7 @@ from layers import plain
 from tolerances import TOLERANCE
 
 from riverrun.cells import Cell, names, tanh
+from riverrun.engine import native
 from riverrun.errors import UsageError
 from riverrun.layers import Depth, Dropouts, Recurrent
 from riverrun.sequences import Sequences
@@ -295,7 +296,8 @@ def test_a_cell_of_ones_own_runs_and_trains():
     torch.testing.assert_close(layer(x)[0], torch.stack(expected), **VALUE)
 
 
-def test_the_plain_lstm_takes_torchs_kernel_and_says_so():
+def test_the_plain_lstm_takes_torchs_kernel_where_there_is_no_native_engine_and_says_so(monkeypatch):
+    monkeypatch.setattr(native, "refusal", lambda device, dtype: "the native engine is not built")
     layer = Recurrent("lstm", 3, 4, num_layers=2)
     explained = layer.explain()
     assert set(explained) == {"layers.0.forward", "layers.1.forward"}
