@@ -46,7 +46,7 @@ class LanguageModel:
 
     Every key of a run.toml is an option here, under the same name and with the same default: `cell`, `hidden`,
     `layers`, `dropout`, `tokens`, `minutes`, `steps`, `seed`, `device` ... (`LanguageModel().get_params()` lists them).
-    A name that is none of them is an error. Two more:
+    A name that is none of them is an error, and so is a value that would do nothing beside the others. Two more:
 
     preset: a named starting point, as of `riverrun presets`; its budget holds where none is given.
     verbose: show progress on standard error.
