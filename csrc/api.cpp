@@ -13,7 +13,7 @@ namespace rr {
 namespace {
 
 // Changes whenever an entry point, a number of the interpreter or a layout does; engine/library.py has the same.
-constexpr int ABI = 2;
+constexpr int ABI = 3;
 
 // What was compiled, the widest first, with what the processor must have for it.
 const Table* const TABLES[] = {

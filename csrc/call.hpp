@@ -15,6 +15,7 @@ namespace RR_ISA {
 enum Status : int { FINE = 0, BAD_CALL = 1, NO_MEMORY = 2 };
 enum Kind : int32_t { TILE, LANDING, ROW, SERIES, BATCH, VECTOR, CONST, STATE, X, CARRY_IN, CARRY_OUT };
 constexpr int MOST_CONSTANTS = 256, MOST_ROWS = 1024;
+constexpr int64_t MOST_SIZE = (int64_t)1 << 31, MOST_THREADS = 1 << 16;  // so that no product of two sizes overflows
 constexpr int64_t HEADER = 24, CODE_HEADER = 16;
 
 struct SlotCode { int32_t kind, index, width, column; };
@@ -23,6 +24,7 @@ struct RowOperation { int32_t op, in, out; };
 struct ProductCode { int32_t term, n_terms, start, out; };
 struct Term { int32_t operand, weight; };
 struct Projection { int32_t weight, bias, column; };
+struct ConstantCode { int32_t half[2]; };  // of a double, which may not lie on its own border
 struct SumCode { int32_t product, array, column, n, operand, m, out; };  // operand -1: x
 
 struct ArrayCode { int64_t base, stride, rows, width; };
@@ -46,6 +48,13 @@ struct Code {
     const Term* input_terms;
     const int32_t* results;  // for each state: whether the adjoint leaves a gradient for it
     const int32_t* padded;   // arrays that are zero at padding
+    const ConstantCode* constants;
+
+    double constant(int i) const {
+        double value;
+        memcpy(&value, constants[i].half, sizeof value);
+        return value;
+    }
 
     bool read(const int32_t* words, int64_t count) {
         if (count < CODE_HEADER) return false;
@@ -60,7 +69,8 @@ struct Code {
                take(terms, n_terms, at, end) && take(instructions, n_instructions, at, end) &&
                take(projections, n_projections, at, end) && take(row_widths, n_rows, at, end) &&
                take(sums, n_sums, at, end) && take(input_terms, n_input_terms, at, end) &&
-               take(results, n_results, at, end) && take(padded, n_padded, at, end) && at == end;
+               take(results, n_results, at, end) && take(padded, n_padded, at, end) &&
+               take(constants, n_constants, at, end) && at == end;
     }
 
     template <class P> static bool take(const P*& to, int64_t n, const int32_t*& at, const int32_t* end) {
@@ -77,7 +87,6 @@ struct Call {
     int64_t arriving, arriving_step, arriving_row, x_gradient;
     const int64_t* tokens;   // [T, B]: x is a table of projected rows, and these say which; or none
     const int64_t* lengths;  // [B], or none: all are `steps`
-    const double* constants;
     Code code;
     const ArrayCode* arrays;
     const WeightCode* weights;
@@ -99,20 +108,20 @@ struct Call {
         return nullptr;
     }
 
-    int read(const int64_t* words, int64_t count) {
+    int read(const int64_t* words, int64_t count, bool backward = false) {
         if (count < HEADER) return BAD_CALL;
         memcpy(&steps, words, 16 * sizeof(int64_t));
         tokens = (const int64_t*)words[16];
         lengths = (const int64_t*)words[17];
-        constants = (const double*)words[18];
         const int32_t* code_words = (const int32_t*)words[19];
         for (int i = 0; i < 5; ++i)
-            if (words[i] < 0) return BAD_CALL;
+            if (words[i] < 0 || words[i] > MOST_SIZE) return BAD_CALL;
+        if (threads > MOST_THREADS || n_states < 1) return BAD_CALL;
         for (int i = 8; i < 12; ++i)
             if (words[i] < 0 || words[i] > 100000) return BAD_CALL;
         if (!code_words || !code.read(code_words, words[20])) return BAD_CALL;
         const int64_t expected = HEADER + n_arrays * 4 + n_weights * 6 + n_states * 7 + n_overrides * 10;
-        if (count != expected || (code.n_constants && !constants)) return BAD_CALL;
+        if (count != expected) return BAD_CALL;
         const int64_t* at = words + HEADER;
         arrays = (const ArrayCode*)at;
         at += n_arrays * 4;
@@ -121,54 +130,58 @@ struct Call {
         states = (const State*)at;
         at += n_states * 7;
         overrides = (const Override*)at;
-        return fits() ? FINE : BAD_CALL;
+        return fits(backward) ? FINE : BAD_CALL;
     }
 
   private:
     static bool in(int64_t index, int64_t count) { return index >= 0 && index < count; }
     static bool piece(int64_t first, int64_t n, int64_t count) { return first >= 0 && n >= 0 && first + n <= count; }
 
-    bool fits() const {
+    bool fits(bool backward) const {
         for (int64_t i = 0; i < n_arrays; ++i)
             if (!arrays[i].base || arrays[i].width < 0 || arrays[i].stride < 0) return false;
-        for (int64_t i = 0; i < n_weights; ++i)
-            if (!weights[i].base || weights[i].K < 0 || weights[i].N < 0) return false;
-        if (lengths)
-            for (int64_t b = 0; b < batch; ++b)
-                if (lengths[b] < 0 || lengths[b] > steps) return false;
+        for (int64_t i = 0; i < n_weights; ++i) {
+            const WeightCode& w = weights[i];
+            if (!w.base || w.K < 0 || w.N < 0 || w.K > MOST_SIZE || w.N > MOST_SIZE) return false;
+        }
         for (int64_t s = 0; s < n_states; ++s) {
             const State& state = states[s];
             if (!state.initial || !in(state.after, n_arrays) || !series(state.after, 0, state.width)) return false;
-            if (!state.final && !state.initial_gradient) return false;
+            if (!(backward ? state.initial_gradient : state.final)) return false;
         }
+        if (lengths)
+            for (int64_t b = 0; b < batch; ++b)
+                if (lengths[b] < 0 || lengths[b] > steps) return false;
         for (int64_t i = 0; i < n_overrides; ++i)
             if (!in(overrides[i].state, n_states) || !overrides[i].mask || !overrides[i].value) return false;
-        if (code.n_results && code.n_results != n_states) return false;
-        return slots_fit() && segments_fit() && ends_fit();
+        if (code.n_results != (backward ? n_states : 0)) return false;
+        return slots_fit(backward) && segments_fit() && ends_fit();
     }
 
     bool series(int64_t array, int64_t column, int64_t width) const {
         const ArrayCode& a = arrays[array];
-        return a.rows >= steps * batch && column >= 0 && column + width <= a.width && a.width <= a.stride;
+        return a.rows >= steps * batch && column >= 0 && width >= 0 && width <= MOST_SIZE && column + width <= a.width &&
+               a.width <= a.stride;
     }
 
-    bool slots_fit() const {
+    bool slots_fit(bool backward) const {
         for (int i = 0; i < code.n_slots; ++i) {
             const SlotCode& s = code.slots[i];
             if (s.width < 0 || s.column < 0) return false;
+            const int64_t end = (int64_t)s.column + s.width;
             bool good = false;
             switch (s.kind) {
                 case TILE: good = in(s.index, code.tiles); break;
                 case LANDING: good = in(s.index, code.landings); break;
                 case ROW: good = in(s.index, code.n_rows) && s.width <= code.row_widths[s.index]; break;
                 case SERIES: good = in(s.index, n_arrays) && series(s.index, s.column, s.width); break;
-                case BATCH: good = in(s.index, n_arrays) && arrays[s.index].rows >= batch && s.column + s.width <= arrays[s.index].width; break;
-                case VECTOR: good = in(s.index, n_arrays) && s.column + s.width <= arrays[s.index].width; break;
+                case BATCH: good = in(s.index, n_arrays) && arrays[s.index].rows >= batch && end <= arrays[s.index].width; break;
+                case VECTOR: good = in(s.index, n_arrays) && arrays[s.index].rows >= 1 && end <= arrays[s.index].width; break;
                 case CONST: good = in(s.index, code.n_constants); break;
-                case X: good = s.column + s.width <= code.x_width; break;
-                case STATE:
+                case X: good = !backward && (code.n_projections || tokens) && end <= code.x_width; break;
+                case STATE: good = in(s.index, n_states) && end <= states[s.index].width; break;
                 case CARRY_IN:
-                case CARRY_OUT: good = in(s.index, n_states) && s.column + s.width <= states[s.index].width; break;
+                case CARRY_OUT: good = backward && in(s.index, n_states) && end <= states[s.index].width; break;
                 default: good = false;
             }
             if (!good) return false;
@@ -192,11 +205,14 @@ struct Call {
     }
 
     bool segments_fit() const {
+        int64_t instructions = 0;  // each belongs to one segment
         for (int g = 0; g < code.n_segments; ++g) {
             const SegmentCode& s = code.segments[g];
             if (s.width < 0 || !piece(s.row_operation, s.n_row_operations, code.n_row_operations) ||
                 !piece(s.product, s.n_products, code.n_products) || !piece(s.instruction, s.n_instructions, code.n_instructions))
                 return false;
+            if (s.instruction != instructions) return false;
+            instructions += s.n_instructions;
             for (int i = 0; i < s.n_row_operations; ++i) {
                 const RowOperation& op = code.row_operations[s.row_operation + i];
                 if ((op.op != OP_MEAN && op.op != OP_RSTD) || !slot_at(op.in, s.width) || !slot_at(op.out, s.width)) return false;
@@ -205,7 +221,8 @@ struct Call {
             }
             for (int i = 0; i < s.n_products; ++i) {
                 const ProductCode& p = code.products[s.product + i];
-                if (p.n_terms < 1 || !slot_at(p.out, s.width) || !writable(p.out) || (p.start != -1 && !slot_at(p.start, s.width))) return false;
+                if (p.n_terms < 1 || !slot_at(p.out, s.width) || !writable(p.out) || code.slots[p.out].kind == TILE) return false;
+                if (p.start != -1 && !slot_at(p.start, s.width)) return false;
                 if (p.start != -1) {
                     const int32_t kind = code.slots[p.start].kind;
                     if (kind == TILE || kind == LANDING || kind == CONST) return false;
@@ -247,17 +264,22 @@ struct Call {
             const SumCode& s = code.sums[i];
             if (!in(s.array, n_arrays) || !in(s.out, n_arrays) || s.n < 0 || !series(s.array, s.column, s.n)) return false;
             if (!s.product) {
-                if (arrays[s.out].width < s.n) return false;
+                if (arrays[s.out].width < s.n || arrays[s.out].rows < 1) return false;
                 continue;
             }
             if (s.m < 0 || arrays[s.out].width < s.m || arrays[s.out].rows < s.n) return false;
-            if (s.operand == -1 ? s.m != input : !in(s.operand, code.n_slots)) return false;
+            if (s.operand == -1 ? s.m != input || (!x && steps && batch && input) : !in(s.operand, code.n_slots)) return false;
             if (s.operand >= 0) {
                 const SlotCode& slot = code.slots[s.operand];
                 if ((slot.kind != SERIES && slot.kind != STATE) || slot.width < s.m) return false;
             }
         }
-        return terms_fit(0, code.n_input_terms, input, code.input_terms, code.n_input_terms);
+        if (!terms_fit(0, code.n_input_terms, input, code.input_terms, code.n_input_terms)) return false;
+        for (int i = 0; i < code.n_input_terms; ++i) {
+            const int32_t kind = code.slots[code.input_terms[i].operand].kind;
+            if (kind != SERIES && kind != STATE) return false;
+        }
+        return true;
     }
 };
 

@@ -161,7 +161,7 @@ template <class T> struct Lane {
         T* constants[MOST_CONSTANTS];
         for (int i = 0; i < code.n_constants; ++i) {
             constants[i] = arena.take<T>(tile_columns);
-            for (int64_t j = 0; j < tile_columns; ++j) constants[i][j] = (T)call.constants[i];
+            for (int64_t j = 0; j < tile_columns; ++j) constants[i][j] = (T)code.constant(i);
         }
         rows_of = arena.take<T*>(code.n_rows);
         for (int i = 0; i < code.n_rows; ++i)

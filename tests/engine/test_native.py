@@ -74,9 +74,7 @@ def test_every_step_equals_the_loop_in_values_records_and_gradients(name, shape)
 
 @needs_library
 @pytest.mark.parametrize("rewrite", REWRITES)
-@pytest.mark.parametrize(
-    "name", ["elman", "peephole", "gru", "gru_after", "multiplicative", "jordan", "three_products"]
-)
+@pytest.mark.parametrize("name", ["lstm", "peephole", "gru", "gru_after", "multiplicative", "jordan", "three_products"])
 def test_every_rewrite_equals_the_loop_with_masks_of_either_shape(name, rewrite):
     program = REWRITES[rewrite](program_of(name))
     for stepwise in (False, True) if program.mask_keys else (False,):

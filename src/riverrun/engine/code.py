@@ -286,6 +286,7 @@ def _code(
             products.append((len(terms), len(product.terms), product.start, product.out))
             terms += product.terms
         instructions += segment.instructions
+    halves = [tuple(half) for half in np.array(segments.constants, np.float64).view(np.int32).reshape(-1, 2).tolist()]
     header = (
         len(segments.slots), len(table), len(row_operations), len(products), len(terms), len(instructions),
         len(projections), len(segments.constants), segments.tiles, segments.landings, len(segments.rows), x_width,
@@ -293,7 +294,7 @@ def _code(
     )  # fmt: skip
     sections: list[Iterable[tuple[int, ...]]] = [
         [header], segments.slots, table, row_operations, products, terms, instructions, projections,
-        [tuple(segments.rows)], summed, input_terms, [tuple(results)], [tuple(padded)],
+        [tuple(segments.rows)], summed, input_terms, [tuple(results)], [tuple(padded)], halves,
     ]  # fmt: skip
     return Code(
         words=np.array([word for section in sections for row in section for word in row], dtype=np.int32),
