@@ -85,7 +85,8 @@ def test_every_rewrite_equals_the_loop_with_masks_of_either_shape(name, rewrite)
 @settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from(sorted(STEPS)),
-    shape=st.tuples(st.integers(1, 9), st.integers(1, 14), st.integers(1, 9), st.integers(1, 20)),
+    # I > 1: of one number layer norm leaves nothing but its sign, and of the gradient nothing but rounding errors.
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 14), st.integers(2, 9), st.integers(1, 20)),
     rewrite=st.none() | st.sampled_from(sorted(REWRITES)),
     flags=st.tuples(*[st.booleans()] * 5),
     seed=st.integers(0, 10**6),
@@ -341,7 +342,8 @@ def test_backward_twice_on_one_graph_gives_the_same():
 
 def error_of(found, exact):
     """The largest error, relative to the largest element."""
-    return [float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(found, exact, strict=True)]
+    with torch.no_grad():
+        return [float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(found, exact, strict=True)]
 
 
 @needs_library
