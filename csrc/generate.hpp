@@ -52,7 +52,7 @@ template <class T> struct Stack {
             for (int64_t k = 0; k < call.n_weights; ++k) {
                 const WeightCode& w = call.weights[k];
                 if (!w.packed) return GENERATE_BAD;
-                weights[i][k] = {(const T*)w.base, nullptr, w.row_stride, w.column_stride, w.K, w.N};
+                weights[i][k] = {(const T*)w.base, nullptr, w.row_stride, w.column_stride, w.K, w.N, true};
             }
             const int64_t most = g.batch < BLOCK ? g.batch : BLOCK;
             if (!crews[i].make(call, weights[i], most, false, g.batch == 1 ? g.threads : 1)) return GENERATE_NO_MEMORY;

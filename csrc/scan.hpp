@@ -15,6 +15,7 @@
 
 #include "call.hpp"
 #include "interpret.hpp"
+#include "memory.hpp"
 #include "product.hpp"
 #include "simd.hpp"
 #include "threads.hpp"
@@ -27,6 +28,8 @@ constexpr int SUB = 12;      // rows of a tile
 constexpr int WIDE = 512;    // columns of a tile of one row
 constexpr int NARROW = 64;   // columns of a tile of more rows: a multiple of every NR
 constexpr int AHEAD = 128;   // rows of x that are projected at once
+template <class T> constexpr int64_t LINE = 64 / (int64_t)sizeof(T);  // elements of a cache's line
+constexpr int LOT = 128;      // rows of the input's gradient at once
 constexpr int64_t SHARED = 768 << 10;  // bytes of weights from which threads share the columns of a batch of one row
 
 // Memory of one call or one thread, taken in pieces; `fail` where there was none.
@@ -35,14 +38,15 @@ struct Arena {
     size_t used = 0, size = 0;
     bool make(size_t bytes) {
         size = bytes + 4096;
-        return posix_memalign((void**)&base, 64, size) == 0;
+        base = (char*)take_memory(size);
+        return base != nullptr;
     }
     template <class P> P* take(size_t count) {
         P* p = (P*)(base + used);
         used += (count * sizeof(P) + 63) & ~(size_t)63;
         return p;
     }
-    ~Arena() { free(base); }
+    ~Arena() { give_memory(base); }
 };
 
 // The bytes that `take` will need for so many.
@@ -53,6 +57,7 @@ template <class T> struct Packed {
     const T* panels;
     const T* raw;
     int64_t row_stride, column_stride, K, N;
+    bool far;  // the weights of the call are too many for the second cache
 };
 
 template <class T> struct Pass {
@@ -69,7 +74,7 @@ template <class T>
 RR_INLINE void product(
     int64_t rows, const T* const* a, const Packed<T>& w, int64_t n0, int64_t n, const T* const* start, T* const* c) {
     if (w.panels) {
-        multiply<T>(rows, a, w.K, w.panels + (n0 / NR<T>)*w.K * NR<T>, n, start, c, beyond_cache<T>(w.K, w.N));
+        multiply<T>(rows, a, w.K, w.panels + (n0 / NR<T>)*w.K * NR<T>, n, start, c, w.far);
     } else {
         for (int64_t r = 0; r < rows; ++r)
             multiply_row_unpacked<T>(
@@ -110,6 +115,7 @@ template <class T> struct Lane {
     T* x_chunk;
     int64_t* x_at;      // [AHEAD + 1] the first row of the chunk for each of its steps
     int64_t tile_columns;
+    int64_t x_stride;   // of the chunk
     int32_t* used;      // the slots that each segment's instructions name, one segment after the other
     int32_t* used_from;
     T** rows_of;        // the memory of each row that crosses segments
@@ -129,11 +135,14 @@ template <class T> struct Lane {
         const int64_t ahead = call.steps < AHEAD / most ? call.steps * most : AHEAD > most ? AHEAD : most;
         tile_columns = most == 1 ? WIDE : NARROW;
         const int64_t tile_rows = most < SUB ? most : SUB;
+        // Rows that lie a multiple of a kilobyte apart would share a few lines of the caches.
+        x_stride = (code.x_width + LINE<T> - 1) / LINE<T> * LINE<T>;
+        if (x_stride % (16 * LINE<T>) == 0) x_stride += LINE<T>;
         size_t bytes = 0;
         bytes += 2 * room<int64_t>(BLOCK) + room<T*>((size_t)code.n_slots * BLOCK) + room<Slot<T>>(code.n_slots);
         bytes += 2 * room<T*>(call.n_states * BLOCK) + 2 * room<T*>(BLOCK);
         bytes += 3 * room<T*>(AHEAD + BLOCK) + room<int64_t>(AHEAD + 2);
-        bytes += room<T>((size_t)ahead * code.x_width);
+        bytes += room<T>((size_t)ahead * x_stride);
         bytes += room<T>((size_t)code.tiles * tile_rows * tile_columns);
         bytes += room<T>((size_t)code.landings * most * tile_columns);
         bytes += code.n_constants * room<T>(tile_columns);
@@ -155,7 +164,7 @@ template <class T> struct Lane {
         x_start = arena.take<const T*>(AHEAD + BLOCK);
         x_out = arena.take<T*>(AHEAD + BLOCK);
         x_at = arena.take<int64_t>(AHEAD + 2);
-        x_chunk = arena.take<T>((size_t)ahead * code.x_width);
+        x_chunk = arena.take<T>((size_t)ahead * x_stride);
         T* tiles = arena.take<T>((size_t)code.tiles * tile_rows * tile_columns);
         T* landings = arena.take<T>((size_t)code.landings * most * tile_columns);
         T* constants[MOST_CONSTANTS];
@@ -350,6 +359,9 @@ template <class T> struct Lane {
         if (p.start >= 0) {
             for (int64_t r = 0; r < active; ++r) shifted[r] = row_pointers(p.start)[r] + j;
             start = shifted;
+            if (active > 1)  // the next tile's, which lie too far apart for the processor to foresee
+                for (int64_t r = 0; r < active; ++r)
+                    for (int64_t n = 0; n < NARROW; n += LINE<T>) __builtin_prefetch(shifted[r] + NARROW + n, 0, 2);
         }
         for (int k = 0; k < p.n_terms; ++k) {
             const Term& term = code.terms[p.term + k];
@@ -400,7 +412,7 @@ template <class T> struct Lane {
             const Projection& p = code.projections[i];
             const int64_t N = weights[p.weight].N, n0 = border_of(N, part, parts), n1 = border_of(N, part + 1, parts);
             if (n0 == n1) continue;
-            for (int64_t r = 0; r < filled; ++r) x_out[r] = x_chunk + r * code.x_width + p.column + n0;
+            for (int64_t r = 0; r < filled; ++r) x_out[r] = x_chunk + r * x_stride + p.column + n0;
             const T* const* start = nullptr;
             if (p.bias >= 0) {
                 for (int64_t r = 0; r < filled; ++r) x_start[r] = (const T*)call.arrays[p.bias].base + n0;
@@ -434,8 +446,8 @@ template <class T> struct Lane {
                     for (int64_t r = 0; r < active; ++r)
                         to[r] = (T*)call.x + call.tokens[t * call.batch + batch[r]] * call.x_row + slot.column;
                 } else if (slot.kind == X) {
-                    T* base = x_chunk + x_at[at - chunk] * code.x_width + slot.column;
-                    for (int64_t r = 0; r < active; ++r) to[r] = base + r * code.x_width;
+                    T* base = x_chunk + x_at[at - chunk] * x_stride + slot.column;
+                    for (int64_t r = 0; r < active; ++r) to[r] = base + r * x_stride;
                 }
             }
             run_step();
@@ -659,10 +671,10 @@ template <class T> void input_work(void* context, int part) {
     Pass<T>& pass = *job.pass;
     const Call& call = pass.call;
     const int64_t first = job.count * part / pass.parts, last = job.count * (part + 1) / pass.parts;
-    const T* a[AHEAD];
-    T* c[AHEAD];
-    for (int64_t q = first; q < last; q += AHEAD) {
-        const int64_t rows = last - q < AHEAD ? last - q : AHEAD;
+    const T* a[LOT];
+    T* c[LOT];
+    for (int64_t q = first; q < last; q += LOT) {
+        const int64_t rows = last - q < LOT ? last - q : LOT;
         for (int64_t r = 0; r < rows; ++r) c[r] = (T*)call.x_gradient + (job.t_of[q + r] * call.batch + job.b_of[q + r]) * call.input;
         const T* const* start = nullptr;
         for (int i = 0; i < call.code.n_input_terms; ++i) {
@@ -681,6 +693,9 @@ template <class T> int scan(const int64_t* words, int64_t count, bool backward) 
     const Call& call = pass.call;
     int64_t total = 0;
     for (int64_t b = 0; b < call.batch; ++b) total += call.length(b);
+    int64_t elements = 0;
+    for (int64_t i = 0; i < call.n_weights; ++i) elements += call.weights[i].K * call.weights[i].N;
+    const bool far = beyond_cache<T>(elements, 1);
     const bool few = total <= 2;  // packing would cost more than the products
     Arena arena;
     size_t bytes = room<Packed<T>>(call.n_weights);
@@ -694,7 +709,7 @@ template <class T> int scan(const int64_t* words, int64_t count, bool backward) 
     for (int64_t i = 0; i < call.n_weights; ++i) {
         const WeightCode& w = call.weights[i];
         const T* panels = w.packed ? (const T*)w.base : few ? nullptr : arena.take<T>(packed_size<T>(w.K, w.N));
-        pass.weights[i] = {panels, (const T*)w.base, w.row_stride, w.column_stride, w.K, w.N};
+        pass.weights[i] = {panels, (const T*)w.base, w.row_stride, w.column_stride, w.K, w.N, far};
     }
     Job<T> job = {};
     job.pass = &pass;

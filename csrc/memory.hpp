@@ -1,0 +1,15 @@
+// Memory to compute in: given back, it is kept for the next call, since a page that the system gives for the first time
+// costs a microsecond. Nobody reads what an earlier call has left in it.
+#pragma once
+
+#include <cstddef>
+
+namespace rr {
+
+// Memory of at least so many bytes, on a border of 64; nullptr where there is none.
+void* take_memory(size_t bytes);
+
+// Gives it back. At most 64 MB are kept, of all threads together.
+void give_memory(void* memory);
+
+}  // namespace rr
