@@ -29,6 +29,9 @@ class Choice:
     reason: str
 
 
+NATIVE = Choice("native", "The native engine, which serves every program on the CPU.")
+
+
 def choose(
     program: Program,
     *,
@@ -61,8 +64,11 @@ def choose(
     Raises UsageError where `path` is unknown, or cannot serve; the message says why.
     """
     seen = transformed or ("a gradient of a mask is wanted" if learned_masks else "")
+    unserved = seen or native.refusal(device, dtype)
+    if path is None and not unserved:
+        return NATIVE
     refusals = {
-        "native": seen or native.refusal(device, dtype),
+        "native": unserved,
         "torch": seen or _kernel_refusal(program, record, masked),
         "parallel": seen or _parallel_refusal(program),
         "fused": seen,
@@ -76,8 +82,6 @@ def choose(
                 f"path: {path!r} cannot serve here: {refusals[path]}. Leave `path` out to let it be chosen."
             )
         return Choice(path, f"The {path} path, which was asked for.")
-    if not refusals["native"]:
-        return Choice("native", "The native engine, which serves every program on the CPU.")
     slower = _slower(program, device, dtype, steps, cuts, learning)
     aside = "" if seen else f" ({_capital(refusals['native'])}.)"
     if not refusals["torch"] and not slower:

@@ -191,19 +191,28 @@ def measure(
 
     Raises UsageError for a weight that is missing, unknown or of another shape.
     """
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    return fitted(program, shapes, input_size, [value.shape[-1] for value in initial])
+
+
+def fitted(
+    program: Program, weights: Mapping[str, Sequence[int]], input_size: int, states: Sequence[int]
+) -> dict[str, int]:
+    """`measure`, from the shapes of the weights and the widths of the states."""
     sizes = {"I": input_size}
     said = {"I": "the input"}
-    for state, symbol, value in zip(program.states, program.state_widths, initial, strict=True):
-        _agree(sizes, said, symbol, value.shape[-1], f"the initial state {state}")
+    for state, symbol, width in zip(program.states, program.state_widths, states, strict=True):
+        _agree(sizes, said, symbol, width, f"the initial state {state}")
     for name, shape in program.weights.items():
         if name not in weights:
             if name.startswith("b."):
                 continue
             raise UsageError(f"weights: {name} is missing. Expected {', '.join(program.weights)}.")
-        if weights[name].dim() != len(shape):
-            raise UsageError(f"{name}: expected the shape [{', '.join(shape)}], came {list(weights[name].shape)}.")
-        for symbol, width in zip(shape, weights[name].shape, strict=True):
-            _agree(sizes, said, symbol, width, f"{name} {list(weights[name].shape)}")
+        came = list(weights[name])
+        if len(came) != len(shape):
+            raise UsageError(f"{name}: expected the shape [{', '.join(shape)}], came {came}.")
+        for symbol, width in zip(shape, came, strict=True):
+            _agree(sizes, said, symbol, width, f"{name} {came}")
     for name in weights:
         if name not in program.weights:
             raise UsageError(

@@ -1,7 +1,7 @@
 """The native engine: a scan as one call of the shared library, forward and backward, for any program on the CPU.
 
-What code.py makes of a program is passed as it is; here the addresses are added. Nothing is copied that lies well:
-any tensor whose last dimension is contiguous is read where it stands.
+What frame.py makes of a call is passed as it is; here the tensors are made and their addresses added. Nothing is
+copied that lies well: any tensor whose last dimension is contiguous is read where it stands.
 """
 
 from __future__ import annotations
@@ -9,23 +9,35 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from riverrun.engine.adjoint import adjoint
-from riverrun.engine.code import Code, Sizes, backward_code, forward_code
-from riverrun.engine.job import Job, again, apart
+from riverrun.engine.frame import (
+    ARRIVING,
+    ARRIVING_LAST,
+    LENGTHS,
+    STATE,
+    THREADS,
+    Form,
+    Frame,
+    backward_frame,
+    forward_frame,
+)
+from riverrun.engine.job import Job, again
 from riverrun.engine.library import library
-from riverrun.engine.lower import measure
 from riverrun.engine.program import Program
 from riverrun.engine.scanned import Override, Scanned
-from riverrun.errors import RiverrunError
+from riverrun.errors import RiverrunError, UsageError
 
-DTYPES = {torch.float32: "rr_scan_float", torch.float64: "rr_scan_double"}
+DTYPES = {torch.float32: "float", torch.float64: "double"}
 STATUS = {1: "the call does not fit together, which is a mistake in riverrun", 2: "there is not enough memory"}
+
+_shape, _requires_grad = attrgetter("shape"), attrgetter("requires_grad")
 
 
 def refusal(device: str, dtype: torch.dtype) -> str:
@@ -35,6 +47,16 @@ def refusal(device: str, dtype: torch.dtype) -> str:
     if dtype not in DTYPES:
         return f"the native engine computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
     return library().reason
+
+
+def takes(tensors: Sequence[Tensor]) -> bool:
+    """Whether `refusal` is "" for these tensors, the input first, and `run` can check all else about them."""
+    dtype, shape = tensors[0].dtype, tensors[0].shape
+    for tensor in tensors:
+        if tensor.dtype is not dtype or not tensor.is_cpu:
+            return False
+    whole = len(shape) == 3 and 0 not in shape
+    return whole and not torch.is_autocast_enabled("cpu") and not refusal("cpu", dtype)
 
 
 def run(
@@ -50,218 +72,220 @@ def run(
     reverse: bool = False,
 ) -> Scanned:
     """The recurrence over all steps, T > 0 and B > 0; arguments and result are those of `scan.scan`."""
-    tensors = (input, *initial, *weights.values(), *(o.value for o in overrides))
-    job = Job(
-        program=program,
-        names=tuple(weights),
-        lengths=None if lengths is None else lengths.to(torch.int64).contiguous(),
-        overrides=tuple(overrides),
-        masks=masks or {},
-        record=tuple(record),
-        reverse=reverse,
-        learning=torch.is_grad_enabled() and any(t.requires_grad for t in tensors),
-    )
-    if job.learning:
-        outputs, *states = _Native.apply(job, *tensors)  # type: ignore[no-untyped-call]
-        return Scanned(outputs, tuple(states), job.records)
-    found, states, _ = _forward(job, tensors)
-    return Scanned(found, tuple(states), job.records)
+    tensors = [input, *initial, *weights.values()]
+    if not (overrides or masks or record) and lengths is None:
+        return run_plain(program, weights, tensors, reverse)
+    masks, dtype = masks or {}, input.dtype
+    tensors += [o.value if o.value.dtype is dtype else o.value.to(dtype) for o in overrides]
+    others = (*(o.mask for o in overrides), *(m if m.dtype is dtype else m.to(dtype) for m in masks.values()))
+    everything = (*tensors, *others)
+    if lengths is not None:
+        lengths = lengths.to(device="cpu", dtype=torch.int64).contiguous()
+    for tensor in everything:
+        if not tensor.is_cpu:
+            raise UsageError(f"overrides, masks: expected tensors on the CPU like the input, came {tensor.device}.")
+    form = _form(program, weights, everything, reverse, tuple(o.state for o in overrides), tuple(masks))
+    record = tuple(record)
+    if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
+        frame = forward_frame(form, False, record)
+        (outputs, *final), block = _forward(frame, everything, lengths)
+        return Scanned(outputs, tuple(final), _records(form, frame, record, outputs, block, lengths))
+    job = _Job(
+        program=program, names=form.names, lengths=lengths, overrides=tuple(overrides), masks=masks, record=record,
+        reverse=reverse, learning=True, form=form, others=others,
+    )  # fmt: skip
+    outputs, *final = _Native.apply(job, *tensors)  # type: ignore[no-untyped-call]
+    return Scanned(outputs, tuple(final), job.records)
+
+
+def run_plain(program: Program, weights: Mapping[str, Tensor], tensors: Sequence[Tensor], reverse: bool) -> Scanned:
+    """`run` of nothing but an input, initial states and weights, which are also `tensors`, in this order."""
+    form = _form(program, weights, tensors, reverse, (), ())
+    if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
+        (outputs, *final), _ = _forward(forward_frame(form, False, ()), tensors, None)
+        return Scanned(outputs, tuple(final), {})
+    job = _Job(
+        program=program, names=form.names, lengths=None, overrides=(), masks={}, record=(),
+        reverse=reverse, learning=True, form=form, others=(),
+    )  # fmt: skip
+    outputs, *final = _Native.apply(job, *tensors)  # type: ignore[no-untyped-call]
+    return Scanned(outputs, tuple(final), {})
+
+
+def _form(
+    program: Program,
+    weights: Mapping[str, Tensor],
+    tensors: Sequence[Tensor],
+    reverse: bool,
+    overridden: tuple[str, ...],
+    masked: tuple[str, ...],
+) -> Form:
+    shapes, strides = tuple(map(_shape, tensors)), _strides(tensors)
+    return Form(program, tuple(weights), overridden, masked, shapes, strides, tensors[0].dtype, reverse)
+
+
+def _strides(tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    """As `Form` has them: () where all are contiguous, which is quicker to see."""
+    return () if all(map(Tensor.is_contiguous, tensors)) else tuple(map(Tensor.stride, tensors))
+
+
+@dataclass(kw_only=True)
+class _Job(Job):
+    """A scan, with the form of its call; others: the tensors that autograd does not see."""
+
+    form: Form
+    others: tuple[Tensor, ...]
 
 
 class _Native(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, job: Job, *tensors: Tensor) -> tuple[Tensor, ...]:
-        outputs, final, kept = _forward(job, tensors)
-        ctx.job, ctx.keys = job, tuple(kept)
-        ctx.save_for_backward(*tensors, *kept.values())
+    def forward(ctx: Any, job: _Job, *tensors: Tensor) -> tuple[Tensor, ...]:
+        frame = forward_frame(job.form, True, job.record)
+        results, block = _forward(frame, tensors + job.others, job.lengths)
+        if job.record:
+            job.records = _records(job.form, frame, job.record, results[0], block, job.lengths)
+        ctx.job = job
+        ctx.save_for_backward(*tensors, results[0], block)
         ctx.set_materialize_grads(False)
-        return (outputs, *final)
+        return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        job: Job = ctx.job
-        count = 1 + len(job.program.states) + len(job.names) + len(job.overrides)
-        tensors: tuple[Tensor, ...] = ctx.saved_tensors[:count]
+        job: _Job = ctx.job
+        *tensors, outputs, block = ctx.saved_tensors
         needed: tuple[bool, ...] = ctx.needs_input_grad[1:]
-        with torch.autocast("cpu", enabled=False):
-            if torch.is_grad_enabled():
-                return (None, *again(job, tensors, needed, arriving))
-            kept = dict(zip(ctx.keys, ctx.saved_tensors[count:], strict=True))
-            return (None, *_backward(job, tensors, kept, needed, arriving))
+        if torch.is_grad_enabled():
+            with torch.autocast("cpu", enabled=False):
+                return (None, *again(job, tuple(tensors), needed, arriving))
+        return (None, *_backward(job, tensors, outputs, block, needed, arriving))
 
 
-Kept = dict[tuple[str, str | int], Tensor]  # "after" and "kept" arrays, by role and key
-
-
-def _forward(job: Job, tensors: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor], Kept]:
-    """(outputs, final states, what the gradient reads)."""
-    input, initial, weights, _ = apart(job, tensors)
-    program = job.program
-    sizes = _sizes(program, weights, input, initial)
-    recorded = frozenset(program.names[name] for name in job.record)
-    saved = (
-        frozenset(i for i in adjoint(program).saved if program.nodes[i].op != "state") if job.learning else frozenset()
-    )
-    code = forward_code(program, sizes, saved | recorded, _biases(program, weights), _stepwise(job))
-    call = _Call(job, tensors, code, {})
-    final = [state.new_empty(state.shape) for state in initial]
-    call.scan(final=final)
-    outputs = call.arrays["after", 0]
-    for name in job.record:
-        node = program.names[name]
-        outside = node in saved or node in program.outputs
-        role = ("after", program.outputs.index(node)) if node in program.outputs else ("kept", node)
-        value = call.arrays[role]
-        if role[0] == "after" and role[1] and job.lengths is not None:  # of these only the output is zero at padding
-            value = value.masked_fill(~_valid(job.lengths, input.shape[0]), 0)
-        job.records[name] = value.detach().clone() if outside else value.detach()
-    kept = {key: value for key, value in call.arrays.items() if key[0] == "after" or key[1] in saved}
-    return outputs, final, kept if job.learning else {}
+def _forward(frame: Frame, tensors: Sequence[Tensor], lengths: Tensor | None) -> tuple[list[Tensor], Tensor]:
+    """The outputs and the final states, and the allocation in which everything else lies."""
+    words, like = frame.words[:], tensors[0]
+    held = _point(frame, words, tensors)
+    results = []
+    for word, shape, _, _ in frame.results:
+        made = like.new_empty(*shape)
+        words[word] = made.data_ptr()
+        results.append(made)
+    for word, number in frame.also:
+        words[word] = results[number].data_ptr()
+    block = like  # where there is nothing else
+    if frame.scratch:
+        block = like.new_empty(frame.scratch)
+        base = block.data_ptr()
+        for word, offset in frame.places:
+            words[word] = base + offset
+    if lengths is not None:
+        words[LENGTHS] = lengths.data_ptr()
+    _call(words, like.dtype, False)
+    del held
+    return results, block
 
 
 def _backward(
-    job: Job,
-    tensors: tuple[Tensor, ...],
-    kept: Kept,
+    job: _Job,
+    tensors: Sequence[Tensor],
+    outputs: Tensor,
+    block: Tensor,
     needed: tuple[bool, ...],
-    arriving: tuple[Tensor | None, ...],
+    arriving: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    input, initial, weights, values_of = apart(job, tensors)
-    program = job.program
-    sizes = _sizes(program, weights, input, initial)
-    code = backward_code(program, sizes, _biases(program, weights), _stepwise(job), needed[0])
-    call = _Call(job, tensors, code, kept)
-    to_input = torch.empty(input.shape, dtype=input.dtype) if needed[0] else None
-    of_initial = [state.new_empty(state.shape) for state in initial]
-    of_values = [torch.zeros(value.shape, dtype=value.dtype) for value in values_of]
-    call.scan(arriving=arriving, to_input=to_input, of_initial=of_initial, of_values=of_values)
-    by_name: dict[str, Tensor] = {}
-    for number, found in enumerate(code.sums):
-        parts = torch.split(call.arrays["sum", number], list(found.widths))
-        for name, part in zip(found.names, parts, strict=True):
-            by_name[name] = by_name[name] + part if name in by_name else part
-    of_weights = [by_name[name].view_as(w) if name in by_name else torch.zeros_like(w) for name, w in weights.items()]
-    everything = [to_input, *of_initial, *of_weights, *of_values]
-    return [g if want else None for g, want in zip(everything, needed, strict=True)]
+    """The gradients of all tensors, None where not needed."""
+    everything = (*tensors, *job.others)
+    strides = _strides(everything)
+    form = job.form if strides == job.form.strides else job.form._replace(strides=strides)  # hooks may copy
+    frame = backward_frame(form, job.record, needed)
+    words, like = frame.words[:], tensors[0]
+    held = _point(frame, words, (*everything, outputs))
+    scratch = like.new_empty(frame.scratch)
+    base = scratch.data_ptr()
+    for word, offset in frame.places:
+        words[word] = base + offset
+    base = block.data_ptr()
+    for word, offset in frame.kept:
+        words[word] = base + offset
+    results = [like.new_empty(*result.shape) for result in frame.results]
+    added = [like.new_zeros(result.shape) for result in frame.added]
+    for result, made in zip(frame.results + frame.added, results + added, strict=True):
+        words[result.word] = made.data_ptr()
+    if job.lengths is not None:
+        words[LENGTHS] = job.lengths.data_ptr()
+    if arriving[0] is not None:
+        outside = arriving[0]
+        if outside.stride(-1) != 1:
+            outside = outside.contiguous()
+            held.append(outside)
+        words[ARRIVING] = outside.data_ptr()
+        words[ARRIVING + 1], words[ARRIVING + 2], _ = outside.stride()
+    for index, gradient in enumerate(arriving[1:]):
+        if gradient is not None:
+            held.append(gradient.contiguous())
+            words[frame.states + STATE * index + ARRIVING_LAST] = held[-1].data_ptr()
+    _call(words, like.dtype, True)
+    gradients: list[Tensor | None] = [None] * len(needed)
+    for result, made in zip(frame.results + frame.added, results + added, strict=True):
+        numbers = result.tensors
+        parts = made.split_with_sizes(result.rows) if len(numbers) > 1 else (made,)
+        for number, part in zip(numbers, parts, strict=True):
+            if number >= 0 and needed[number]:
+                earlier = gradients[number]
+                gradients[number] = part if earlier is None else earlier + part
+    for number, want in enumerate(needed):
+        if want and gradients[number] is None:  # a weight that nothing depends on
+            gradients[number] = torch.zeros_like(tensors[number])
+    return gradients
 
 
-class _Call:
-    """One call of the library: the words, and the tensors to which they point, which live as long as this."""
-
-    def __init__(self, job: Job, tensors: tuple[Tensor, ...], code: Code, kept: Kept) -> None:
-        self.job, self.code = job, code
-        self.input, self.initial, self.weights, self.values_of = apart(job, tensors)
-        self.input = _readable(self.input)
-        self.arrays: dict[tuple[str, str | int], Tensor] = dict(kept)
-        self.held: list[Tensor] = []
-
-    def scan(
-        self,
-        *,
-        final: Sequence[Tensor] = (),
-        arriving: Sequence[Tensor | None] = (),
-        to_input: Tensor | None = None,
-        of_initial: Sequence[Tensor] = (),
-        of_values: Sequence[Tensor] = (),
-    ) -> None:
-        """Forward where `final` is given, else backward. Raises RiverrunError where the library refuses."""
-        job, code, input = self.job, self.code, self.input
-        steps, batch, width = input.shape
-        backward = not final
-        outside = self._hold(arriving[0]) if arriving and arriving[0] is not None else None
-        words = [
-            steps, batch, width, job.reverse, torch.get_num_threads(),
-            input.data_ptr() if code.words[6] or backward else 0, *input.stride()[:2],
-            len(self.initial), len(job.overrides), len(code.arrays), len(code.weights),
-            *((0, 0, 0) if outside is None else (outside.data_ptr(), *outside.stride()[:2])),
-            0 if to_input is None else to_input.data_ptr(),
-            0, 0 if job.lengths is None else job.lengths.data_ptr(),
-            code.constants.ctypes.data, code.words.ctypes.data, len(code.words), 0, 0, 0,
-        ]  # fmt: skip
-        for role, key, columns in code.arrays:
-            words += self._array(role, key, columns, steps, batch)
-        for name, transposed in code.weights:
-            weight = self.weights[name]
-            (n, m), (by_row, by_column) = weight.shape, weight.stride()
-            words += [weight.data_ptr(), *((by_column, by_row, m, n) if transposed else (by_row, by_column, n, m)), 0]
-        for index, state in enumerate(self.initial):
-            state = self._hold(state)
-            gradient = self._hold(arriving[1 + index], whole=True) if backward else None
-            words += [
-                state.data_ptr(), state.stride(0), state.shape[1], index,
-                0 if backward else final[index].data_ptr(),
-                0 if gradient is None else gradient.data_ptr(),
-                of_initial[index].data_ptr() if backward else 0,
-            ]  # fmt: skip
-        for index, override in enumerate(job.overrides):
-            mask, value = override.mask, self._hold(self.values_of[index])
-            words += [job.program.states.index(override.state), mask.data_ptr(), *mask.stride()]
-            words += [value.data_ptr(), *_by_step(value)]
-            words += [of_values[index].data_ptr(), *_by_step(of_values[index])] if backward else [0, 0, 0]
-        passed = array("q", words)
-        status = _entry(input.dtype)(passed.buffer_info()[0], len(passed), backward)
-        if status:
-            raise RiverrunError(f"the native engine: {STATUS[status]}.")
-
-    def _hold(self, tensor: Tensor | None, whole: bool = False) -> Any:
-        """The tensor, or a copy that the library can read; kept alive."""
-        if tensor is None:
-            return None
-        tensor = tensor.contiguous() if whole else _readable(tensor)
-        self.held.append(tensor)
-        return tensor
-
-    def _array(self, role: str, key: str | int, columns: int, steps: int, batch: int) -> list[int]:
-        """Address, distance of rows, rows, columns."""
-        if role == "vector":
-            vector = self.weights.get(str(key))
-            vector = self._hold(self.input.new_zeros(columns) if vector is None else vector, whole=True)
-            return [vector.data_ptr(), 0, 1, columns]
-        if role == "mask":
-            mask = self.job.masks[str(key)]
-            mask = self._hold(mask, whole=mask.dim() == 3)
-            return [mask.data_ptr(), mask.stride(-2), mask.shape[:-1].numel(), columns]
-        found = self.arrays.get((role, key))
-        if found is None:
-            shape = [steps, batch, columns]
-            if role == "sum":
-                of = self.code.sums[int(key)]
-                shape = [sum(of.widths), of.m] if of.m else [columns]
-            found = self.arrays[role, key] = self.input.new_empty(shape)
-        return [found.data_ptr(), columns, found.shape[:-1].numel(), columns]
+def _point(frame: Frame, words: array[int], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Put the addresses of the tensors into the words; returns what has to live until the call is over."""
+    held: list[Tensor] = []
+    if frame.copies:
+        tensors = list(tensors)
+        for number, shape in frame.copies:
+            tensors[number] = tensors[number].expand(shape).contiguous()
+            held.append(tensors[number])
+    pointers = list(map(Tensor.data_ptr, tensors))
+    for word, number in frame.addresses:
+        words[word] = pointers[number]
+    threads = torch.get_num_threads()
+    words[THREADS] = threads if threads < frame.threads else frame.threads
+    return held
 
 
-def _readable(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy, with its last dimension contiguous."""
-    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+def _call(words: array[int], dtype: torch.dtype, backward: bool) -> None:
+    status = _entry(dtype)(*words.buffer_info(), backward)
+    if status:
+        raise RiverrunError(f"the native engine: {STATUS[status]}.")
 
 
-def _by_step(value: Tensor) -> tuple[int, int]:
-    """The distances of steps and of rows: a value [B, n] is the same at every step."""
-    return (0, value.stride(0)) if value.dim() == 2 else (value.stride(0), value.stride(1))
-
-
-def _valid(lengths: Tensor, steps: int) -> Tensor:
-    return (torch.arange(steps).unsqueeze(-1) < lengths).unsqueeze(-1)  # [T, B, 1]
-
-
-def _sizes(program: Program, weights: Mapping[str, Tensor], input: Tensor, initial: Sequence[Tensor]) -> Sizes:
-    return tuple(measure(program, weights, input.shape[-1], initial).items())
-
-
-def _biases(program: Program, weights: Mapping[str, Tensor]) -> frozenset[str]:
-    return frozenset(key for key in program.x_biases if f"b.{key}" in weights)
-
-
-def _stepwise(job: Job) -> frozenset[str]:
-    return frozenset(key for key, mask in job.masks.items() if mask.dim() == 3)
+def _records(
+    form: Form, frame: Frame, record: Sequence[str], outputs: Tensor, block: Tensor, lengths: Tensor | None
+) -> dict[str, Tensor]:
+    """The values that were asked for, [T, B, n] each, copied out of what else lies there."""
+    found: dict[str, Tensor] = {}
+    steps, batch = form.shapes[0][:2]
+    for name in record:
+        node = form.program.names[name]
+        state = form.program.outputs.index(node) if node in form.program.outputs else -1
+        if state == 0:
+            found[name] = outputs.detach().clone()
+            continue
+        begin, width = frame.where[("after", state) if state > 0 else ("kept", node)]
+        value = block[begin : begin + steps * batch * width].view(steps, batch, width).clone()
+        if state > 0 and lengths is not None:  # of the states only the output is zero at padding
+            value.masked_fill_((torch.arange(steps).unsqueeze(-1) >= lengths).unsqueeze(-1), 0)
+        found[name] = value
+    return found
 
 
 @cache
 def _entry(dtype: torch.dtype) -> Callable[[int, int, bool], int]:
+    """The library's scan in this precision: (address of the words, how many, backward) -> status."""
     handle = library().handle
     assert handle is not None
-    entry = getattr(handle, DTYPES[dtype])
+    entry = getattr(handle, f"rr_scan_{DTYPES[dtype]}")
     entry.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int]
     entry.restype = ctypes.c_int
     return entry  # type: ignore[no-any-return]

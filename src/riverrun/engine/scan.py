@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -14,11 +15,14 @@ from torch.autograd import forward_ad
 
 from riverrun.engine import eager, fused, guarded, kernels, native, parallel
 from riverrun.engine.choose import Choice, choose
+from riverrun.engine.frame import check
 from riverrun.engine.program import Program
 from riverrun.engine.scanned import Override, Scanned
 from riverrun.errors import UsageError, nearest
 
 __all__ = ["Choice", "Override", "Scanned", "scan"]
+
+_is_cpu, _requires_grad = attrgetter("is_cpu"), attrgetter("requires_grad")
 
 
 def scan(
@@ -57,26 +61,31 @@ def scan(
     Raises:
         UsageError: a shape, a name or a path that does not fit; the message names the argument.
     """
-    masks = dict(masks or {})
-    _check(program, input, initial, lengths, overrides, masks, record)
-    tensors = [input, *initial, *weights.values(), *(o.value for o in overrides), *masks.values()]
+    masks = masks or {}
+    tensors = [input, *initial, *weights.values(), *[o.value for o in overrides], *masks.values()]
     transformed = _transformed(tensors)
-    steps, batch = input.shape[:2]
+    plain = not (transformed or overrides or masks or record or program.mask_keys) and lengths is None
+    if plain and len(initial) == len(program.states) and path in (None, "native") and native.takes(tensors):
+        return native.run_plain(program, weights, tensors, reverse)  # as `choose` would say
+    _check(program, input, initial, lengths, overrides, masks, record)
+    steps, batch, _ = input.shape
     if lengths is not None and not transformed:
         lengths = _checked_lengths(lengths, steps, batch)
-    autocast = torch.is_autocast_enabled(input.device.type)
+    device = "cpu" if input.is_cpu else input.device.type
+    autocast = torch.is_autocast_enabled(device)
     if not autocast:
         _check_dtypes(weights, input, initial)
+    grad = torch.is_grad_enabled()
     choice = choose(
         program,
-        device=input.device.type,
-        dtype=torch.get_autocast_dtype(input.device.type) if autocast else input.dtype,
+        device=device,
+        dtype=torch.get_autocast_dtype(device) if autocast else input.dtype,
         steps=steps,
         record=tuple(record),
-        cuts=0 if transformed else _cuts(overrides),
+        cuts=_cuts(overrides) if overrides and not transformed else 0,
         masked=bool(masks),
-        learned_masks=torch.is_grad_enabled() and any(m.requires_grad for m in masks.values()),
-        learning=torch.is_grad_enabled() and any(t.requires_grad for t in tensors),
+        learned_masks=grad and any(m.requires_grad for m in masks.values()),
+        learning=grad and any(map(_requires_grad, tensors)),
         transformed=transformed,
         path=path,
     )
@@ -95,8 +104,8 @@ def scan(
     outside: AbstractContextManager[object] = nullcontext()
     product = None
     if autocast:
-        product = torch.get_autocast_dtype(input.device.type)
-        outside = torch.autocast(input.device.type, enabled=False)
+        product = torch.get_autocast_dtype(device)
+        outside = torch.autocast(device, enabled=False)
         dtype = next((w.dtype for w in weights.values()), torch.float32)
         input, initial = input.to(dtype), [state.to(dtype) for state in initial]
         overrides = [o._replace(value=o.value.to(dtype)) for o in overrides]
@@ -125,7 +134,9 @@ def _transformed(tensors: Sequence[Tensor]) -> str:
     """What else wants to see through the operations: a clause, or ""."""
     if torch._C._are_functorch_transforms_active():
         return "a transform of torch.func (grad, vmap, jvp ...) is active"
-    if any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):  # type: ignore[no-untyped-call]
+    # Outside a dual level no tensor has a tangent.
+    dual = forward_ad._current_level >= 0
+    if dual and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):  # type: ignore[no-untyped-call]
         return "forward-mode differentiation is active"
     if torch.compiler.is_compiling():
         return "torch.compile is tracing"
@@ -150,14 +161,8 @@ def _check(
     masks: Mapping[str, Tensor],
     record: Sequence[str],
 ) -> None:
-    if input.dim() != 3:
-        raise UsageError(f"input: expected [T, B, I], came {list(input.shape)}.")
-    steps, batch = input.shape[:2]
-    if len(initial) != len(program.states):
-        raise UsageError(f"initial: expected a tensor for each of {program.states}, came {len(initial)}.")
-    for state, value in zip(program.states, initial, strict=True):
-        if value.dim() != 2 or value.shape[0] != batch:
-            raise UsageError(f"initial: expected [B = {batch}, n] for {state}, came {list(value.shape)}.")
+    check(program, input.shape, [value.shape for value in initial])
+    steps, batch, _ = input.shape
     if lengths is not None and lengths.shape != (batch,):
         raise UsageError(f"lengths: expected [B = {batch}], came {list(lengths.shape)}.")
     for override in overrides:
@@ -201,6 +206,9 @@ def _checked_lengths(lengths: Tensor, steps: int, batch: int) -> Tensor | None:
 
 def _check_dtypes(weights: Mapping[str, Tensor], input: Tensor, initial: Sequence[Tensor]) -> None:
     """Everything in one dtype and on one device: no path converts what a caller mixed up."""
+    tensors, dtype = [input, *initial, *weights.values()], input.dtype
+    if all(map(_is_cpu, tensors)) and all(t.dtype is dtype for t in tensors):
+        return
     first, like = next(iter(weights.items()), ("the input", input))
     states = ((f"initial[{i}]", state) for i, state in enumerate(initial))
     for name, tensor in [("input", input), *weights.items(), *states]:

@@ -44,8 +44,10 @@ def loop_masks(
     state.NAME (variational) is [B, n], the same at all steps; candidate (recurrent) and zoneout.NAME are [T, B, n].
     In evaluation zoneout's mask is its probability, [B, n].
     """
-    width = {node.key: sizes[node.width] for node in program.nodes if node.op == "mask"}
     found: dict[str, Tensor] = {}
+    if not program.mask_keys:
+        return found
+    width = {node.key: sizes[node.width] for node in program.nodes if node.op == "mask"}
     for key in program.mask_keys:
         n = width[key]
         if key.startswith("state."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -103,12 +104,19 @@ class Recurrent(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Every weight by its state_dict name, whatever tensors stand there now."""
-        return {
-            f"{place}.{name}": weight
-            for place, branch in self._modules.items()
-            if isinstance(branch, Weights)
-            for name, weight in branch.flat().items()
-        }
+        found: dict[str, Tensor] = {}
+        for place, branch in self._modules.items():
+            if isinstance(branch, Weights):
+                found |= branch.flat(f"{place}.")
+        return found
+
+    @property
+    def _only(self) -> Weights:
+        """The weights of the first direction of the first layer."""
+        branch = self.layers
+        for name in self.stack.parts[0].prefix.split(".")[1:-1]:
+            branch = cast(Weights, branch._modules[name])
+        return branch
 
     def initial_state(self, batch: int) -> State:
         """The state from which that many sequences start: for each layer and direction a tuple of [B, n]."""
@@ -143,6 +151,8 @@ class Recurrent(nn.Module):
         self._check(data, lengths, state, resets, forced)
         if resets is not None and resets.device.type == "cpu" and not _traced(resets) and not resets.any():
             resets = None  # the common case of a stream: no document starts in this window
+        if self.stack.is_one_scan and lengths is resets is forced is None and not record:
+            return self.stack.run_scan(self._only.flat(), data, state, path)
         return self.stack.run(
             self.weights(),
             data,
@@ -179,22 +189,27 @@ class Recurrent(nn.Module):
     def _check(
         self, data: Tensor, lengths: Tensor | None, state: State | None, resets: Tensor | None, forced: Tensor | None
     ) -> None:
-        if data.dim() != 3 or data.shape[2] != self.stack.input_size:
-            raise UsageError(f"input: expected [T, B, {self.stack.input_size}], time first, came {list(data.shape)}")
-        steps, rows, _ = data.shape
+        shape = data.shape
+        if len(shape) != 3 or shape[2] != self.stack.input_size:
+            raise UsageError(f"input: expected [T, B, {self.stack.input_size}], time first, came {list(shape)}")
+        steps, rows, _ = shape
         if lengths is not None and lengths.shape != (rows,):
             raise UsageError(f"lengths: expected [{rows}], one for each sequence, came {list(lengths.shape)}")
         if resets is not None and (resets.shape != (steps, rows) or resets.dtype != torch.bool):
             raise UsageError(f"resets: expected bool [{steps}, {rows}], came {resets.dtype} {list(resets.shape)}")
-        fed_back = self.stack.state_sizes[0]
-        if forced is not None and forced.shape != (steps, rows, fed_back):
-            raise UsageError(f"forced: expected [{steps}, {rows}, {fed_back}], came {list(forced.shape)}")
+        sizes = self.stack.state_sizes
+        if forced is not None and forced.shape != (steps, rows, sizes[0]):
+            raise UsageError(f"forced: expected [{steps}, {rows}, {sizes[0]}], came {list(forced.shape)}")
         if state is None:
             return
-        expected = [[[rows, n] for n in self.stack.state_sizes]] * len(self.stack.parts)
-        came = [[list(tensor.shape) for tensor in one] for one in state]
-        if came != expected:
-            raise UsageError(f"state: expected, for each layer and direction, {expected}, came {came}")
+        expected = [(rows, n) for n in sizes]
+        parts = len(self.stack.parts)
+        if len(state) != parts or any([tensor.shape for tensor in one] != expected for one in state):
+            wanted, came = (
+                [[list(e) for e in expected]] * parts,
+                [[list(tensor.shape) for tensor in one] for one in state],
+            )
+            raise UsageError(f"state: expected, for each layer and direction, {wanted}, came {came}")
 
 
 def _traced(tensor: Tensor) -> bool:

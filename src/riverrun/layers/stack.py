@@ -237,18 +237,21 @@ class Stack:
         path: str | None = None,
     ) -> Recurrence:
         """The whole stack over data [T, B, I]; `Recurrent.forward` says the rest."""
+        if self.is_one_scan and lengths is resets is forced is None and not record:
+            return self.run_scan(self.own(weights, self.parts[0]), data, state, path)
         like = next(iter(weights.values()))
         steps, rows = data.shape[0], data.shape[1]
         initial = self.initial(weights, rows, like) if state is None or resets is not None else state
         begin = initial if state is None else state
         program = self.training if training else self.evaluation
-        wanted = self._wanted(program, record)
+        wanted = self._wanted(program, record) if record else {}
         valid = None if lengths is None else _valid(lengths, steps, data.device)
         if valid is not None and self._reads_padding(training):
             data = data.masked_fill(~valid[..., None], 0)  # what lies in the padding may be NaN
         data = feedforward(weights, "input", self.depth.input, data)
         below, after = [data], []  # outputs of all layers so far, [T, B, n] each; final states
         records: dict[str, Tensor] = {}
+        more = self.learned_initial or self.projects_outside  # weights that are not the program's
         for layer in range(self.num_layers):
             into = torch.cat(below, -1) if self.skip == "dense" else below[-1]  # [T, B, I of this layer]
             if training and self.dropouts.variational:
@@ -262,7 +265,7 @@ class Stack:
                     own = drop_connections(own, self.dropouts.weight, spared=f"U.{WEIGHT}")
                 done = scan(
                     program,
-                    {name: own[name] for name in program.weights if name in own},
+                    {name: own[name] for name in program.weights if name in own} if more else own,
                     into,
                     begin[place],
                     lengths=lengths,
@@ -275,7 +278,8 @@ class Stack:
                 side = done.outputs  # [T, B, n]
                 outputs.append(functional.linear(side, own[f"U.{WEIGHT}"]) if self.projects_outside else side)
                 after.append(done.states)
-                records |= {part.prefix + name: value for name, value in done.records.items()}
+                for name, value in done.records.items():
+                    records[part.prefix + name] = value
             out = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # [T, B, n or 2 n]
             if self.skip == "residual" and out.shape[-1] == into.shape[-1]:
                 out = out + below[-1]
@@ -286,6 +290,25 @@ class Stack:
         if valid is not None and self.depth.output > 1:
             out = out.masked_fill(~valid[..., None], 0)  # tanh(a) is not zero
         return Recurrence(out, tuple(after), records)
+
+    @cached_property
+    def is_one_scan(self) -> bool:
+        """Whether a plain call is one scan and nothing else, so that the rest of `run` would find nothing to do."""
+        return (
+            len(self.parts) == 1
+            and self.dropouts == Dropouts()
+            and self.depth.input == self.depth.output == 1
+            and self.skip == "none"
+            and not self.learned_initial
+            and not self.projects_outside
+        )
+
+    def run_scan(self, own: Mapping[str, Tensor], data: Tensor, state: State | None, path: str | None) -> Recurrence:
+        """`run` of a stack that is one scan, with the part's own weights by their local names."""
+        if state is None:
+            state = self.initial({}, data.shape[1], next(iter(own.values())))
+        done = scan(self.training, own, data, state[0], reverse=self.direction == "reverse", path=path)
+        return Recurrence(done.outputs, (done.states,), {})
 
     def explain(self, weights: Mapping[str, Tensor], training: bool) -> dict[str, str]:
         """For each part, the path that a plain call takes on these weights now, and why: "torch: torch's ..."."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import cast
+
 from torch import Tensor, nn
 
 from riverrun.errors import UsageError
@@ -45,14 +48,24 @@ class Weights(nn.Module):
         assert branch is not None
         return branch
 
-    def flat(self) -> dict[str, Tensor]:
-        """Every tensor under its dotted name, in the order in which the names were given, branch by branch."""
+    def flat(self, prefix: str = "") -> dict[str, Tensor]:
+        """Every tensor under its dotted name, in the order in which the names were given, branch by branch.
+
+        A layer asks at every call, so where each tensor lies is looked up once.
+        """
+        places = self.__dict__.get("_places")
+        if places is None or places[0] != prefix:
+            self._places = places = (prefix, tuple(self._owners(prefix)))
         found: dict[str, Tensor] = {}
+        for name, parameters, key in places[1]:
+            found[name] = parameters[key]
+        return found
+
+    def _owners(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Tensor], str]]:
+        """The full name of each tensor, and the dictionary and key under which it stands, whatever tensor that is."""
         for name, parameter in self._parameters.items():
             if parameter is not None:
-                found[name] = parameter
+                yield prefix + name, cast("Mapping[str, Tensor]", self._parameters), name
         for name, branch in self._modules.items():
             assert isinstance(branch, Weights)
-            for rest, tensor in branch.flat().items():
-                found[f"{name}.{rest}"] = tensor
-        return found
+            yield from branch._owners(f"{prefix}{name}.")
