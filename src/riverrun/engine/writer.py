@@ -111,8 +111,8 @@ class Writer:
     ) -> tuple[int, Tensor]:
         """Draw `count` tokens in B streams, or fewer where all have stopped.
 
-        states: of each layer [B, n] each. logits: [B, V]. token: [B], the last ones. running: [B] of uint8. All of these
-        are written over: they are then what a next call goes on from. position: of the first token; at 0 it is drawn
+        states: of each layer [B, n] each. logits: [B, V]. token: [B], the last ones. running: [B] of uint8. All of
+        these are written over: they are then what a next call goes on from. position: of the first token; at 0 it is drawn
         from the logits, later on `token` is read before.
 
         Returns what the library answers, 0 or a reason of csrc/draw.hpp, and the tokens [count or fewer, B], -1 after a
@@ -126,8 +126,8 @@ class Writer:
             "q",
             [
                 len(self._layers), batch, self.vocabulary, self._head.K, count, position, -1 if stop is None else stop,
-                position > 0, torch.get_num_threads(), self._head.panels.data_ptr(), self._bias.data_ptr(), logits.data_ptr(),
-                token.data_ptr(), running.data_ptr(), out.data_ptr(),
+                position > 0, torch.get_num_threads(),
+                self._head.panels.data_ptr(), self._bias.data_ptr(), logits.data_ptr(), token.data_ptr(), running.data_ptr(), out.data_ptr(),
                 _bits(draws.temperature), _bits(draws.top_p), draws.top_k, _signed(draws.seed),
                 excluded.buffer_info()[0] if excluded else 0, len(excluded), 0, 0, 0,
             ],
