@@ -149,32 +149,41 @@ template <class T> RR_INLINE Scaled<T> scaled_exp(Vector<T> x, int lift) {
 
 #if defined(__AVX512F__)
 constexpr bool SCALES = true;  // the machine multiplies by 2^n, also beyond the exponents of normal numbers
-RR_INLINE FloatVector scale(FloatVector x, FloatVector n) {
-    return (FloatVector)_mm512_maskz_scalef_ps((__mmask16)-1, (__m512)x, (__m512)n);
+// v 2^n, and 0 where x <= least.
+RR_INLINE FloatVector scale(FloatVector v, FloatVector n, FloatVector x, float least) {
+    const __mmask16 kept = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(least), _CMP_NLE_UQ);
+    return (FloatVector)_mm512_maskz_scalef_ps(kept, (__m512)v, (__m512)n);
 }
-RR_INLINE DoubleVector scale(DoubleVector x, DoubleVector n) {
-    return (DoubleVector)_mm512_maskz_scalef_pd((__mmask8)-1, (__m512d)x, (__m512d)n);
+RR_INLINE DoubleVector scale(DoubleVector v, DoubleVector n, DoubleVector x, double least) {
+    const __mmask8 kept = _mm512_cmp_pd_mask((__m512d)x, _mm512_set1_pd(least), _CMP_NLE_UQ);
+    return (DoubleVector)_mm512_maskz_scalef_pd(kept, (__m512d)v, (__m512d)n);
 }
 #else
 constexpr bool SCALES = false;
-template <class V> RR_INLINE V scale(V x, V) { return x; }
+template <class V, class T> RR_INLINE V scale(V v, V, V, T) { return v; }
 #endif
 
-// exp(x) for exp_least <= x <= exp_most.
-template <class T> RR_INLINE Vector<T> exp_between(Vector<T> x) {
+// exp(x) for x <= exp_most. What is 0, from exp_least down, is so by selection: a product that vanishes, or a denormal
+// one, takes processors a hundred cycles.
+template <class T> RR_INLINE Vector<T> exp_below(Vector<T> x) {
     typedef Number<T> Is;
+    if (SCALES) {
+        Scaled<T> e = scaled_exp<T>(x, 0);
+        return scale(e.fraction, e.n, x, Is::exp_least);
+    }
+    const Mask<T> none = x <= Is::exp_least;
+    x = most<T>(broadcast<T>(Is::exp_least), x);
     Scaled<T> e = scaled_exp<T>(x, 0);
-    if (SCALES) return scale(e.fraction, e.n);
     // 2^n in two factors, the second one 2^lift or its inverse: both are normal numbers
     const Mask<T> lift = Mask<T>{} + Is::lift;
     Mask<T> up = x > T(0);
     Mask<T> second = (up ? Is::bias + lift : Is::bias - lift) << Is::mantissa;
-    return e.fraction * e.power(up ? -lift : lift) * from_bits<T>(second);
+    return e.fraction * e.power(up ? -lift : lift) * from_bits<T>(second & ~none);
 }
 
 template <class T> RR_INLINE Vector<T> exp_(Vector<T> x) {
     typedef Number<T> Is;
-    return exp_between<T>(most<T>(broadcast<T>(Is::exp_least), least<T>(broadcast<T>(Is::exp_most), x)));
+    return exp_below<T>(least<T>(broadcast<T>(Is::exp_most), x));
 }
 
 // With |x| = r - n ln(2) / 2, s = 2^n = exp(2 n ln(2) / 2) and t = tanh r:
@@ -199,22 +208,25 @@ template <class T> RR_INLINE Vector<T> tanh_(Vector<T> x) {
 // number also where the result is not.
 template <class T> RR_INLINE Vector<T> sigmoid_(Vector<T> x) {
     typedef Number<T> Is;
-    x = most<T>(broadcast<T>(Is::exp_least), least<T>(broadcast<T>(Is::sigmoid_one), x));
+    x = least<T>(broadcast<T>(Is::sigmoid_one), x);
     if (SCALES) {
-        Vector<T> e = exp_between<T>(x);
+        Vector<T> e = exp_below<T>(x);
         return e / (e + T(1));
     }
-    Scaled<T> d = scaled_exp<T>(x, Is::lift);
-    Vector<T> e = d.fraction * d.power(Mask<T>{});
+    const Mask<T> none = x <= Is::exp_least;
+    Scaled<T> d = scaled_exp<T>(most<T>(broadcast<T>(Is::exp_least), x), Is::lift);
+    Vector<T> e = from_bits<T>(bits<T>(d.fraction * d.power(Mask<T>{})) & ~none);
     return e / (e + from_bits<T>((Mask<T>{} + Is::bias + Is::lift) << Is::mantissa));
 }
 
-// log(1 + f) for 0 <= f <= 1, from s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - s (f - R).
-template <class T> RR_INLINE Vector<T> log1p_reduced(Vector<T> f) {
+// log(1 + f) for 0 <= f <= 1, from s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - s (f - R); f itself where it is tiny.
+template <class T> RR_INLINE Vector<T> log1p_reduced(Vector<T> given) {
+    const Vector<T> tiny = broadcast<T>(T(1) / T(typename Number<T>::Bits(2) << Number<T>::mantissa));
+    Vector<T> f = most<T>(tiny, given);
     Vector<T> s = f / (f + T(2));
     Vector<T> z = s * s;
     Vector<T> R = z * polynomial<T>(z, Number<T>::atanh);
-    return f - s * (f - R);
+    return select<T>(given < tiny, given, f - s * (f - R));
 }
 
 template <class T> RR_INLINE Vector<T> log_(Vector<T> x) {
@@ -240,8 +252,7 @@ template <class T> RR_INLINE Vector<T> log_(Vector<T> x) {
 
 // log(exp(x) + 1) = max(x, 0) + log(1 + exp(-|x|))
 template <class T> RR_INLINE Vector<T> softplus_(Vector<T> x) {
-    Vector<T> least_x = most<T>(broadcast<T>(Number<T>::exp_least), from_bits<T>(bits<T>(x) | sign_bit<T>()));
-    Vector<T> e = exp_between<T>(least_x);
+    Vector<T> e = exp_below<T>(from_bits<T>(bits<T>(x) | sign_bit<T>()));
     return most<T>(broadcast<T>(T(0)), x) + log1p_reduced<T>(e);
 }
 

@@ -185,7 +185,7 @@ inline void keep_top_k(DrawSpace space, int64_t k, double greatest) {
 // exp(x) for x <= 0, and 0 where it is below exp(-700): a denormal number takes processors a hundred times as long.
 RR_INLINE DoubleVector weight_of(DoubleVector x) {
     const DoubleVector least_exponent = broadcast(-700.0);
-    const DoubleVector w = exp_between<double>(most<double>(least_exponent, x));
+    const DoubleVector w = exp_below<double>(most<double>(least_exponent, x));
     return select<double>(x < least_exponent, DoubleVector{}, w);
 }
 
