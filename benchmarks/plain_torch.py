@@ -1,6 +1,6 @@
 """The plain torch script that a user would write without riverrun: the peer of the default character model.
 
-2 x 512 nn.LSTM, dropout 0.3, AdamW 0.003 annealed by elapsed time (cosine), 64 lanes of 100 steps with the state
+2 x 512 nn.LSTM, dropout 0.3, AdamW 0.003 annealed by elapsed time (cosine), 32 lanes of 100 steps with the state
 carried on, gradients clipped to norm 1, float32. Trains on the first 90 % of a text and reports nats per character on
 the last 10 %, read in one stream with the state carried.
 
@@ -38,7 +38,7 @@ class PlainModel(nn.Module):
         return self.output(self.dropout(output)), state
 
 
-def train(model: PlainModel, ids: Tensor, minutes: float, lanes: int = 64, window: int = 100) -> int:
+def train(model: PlainModel, ids: Tensor, minutes: float, lanes: int = 32, window: int = 100) -> int:
     """Train for `minutes`; returns the number of characters seen."""
     length = (len(ids) - 1) // lanes
     inputs = ids[: length * lanes].view(lanes, length).t().contiguous()  # [length, lanes]
