@@ -84,7 +84,7 @@ def run(
     for tensor in everything:
         if not tensor.is_cpu:
             raise UsageError(f"overrides, masks: expected tensors on the CPU like the input, came {tensor.device}.")
-    form = _form(program, weights, everything, reverse, tuple(o.state for o in overrides), tuple(masks))
+    form = form_of(program, weights, everything, reverse, tuple(o.state for o in overrides), tuple(masks))
     record = tuple(record)
     if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
         frame = forward_frame(form, False, record)
@@ -100,7 +100,7 @@ def run(
 
 def run_plain(program: Program, weights: Mapping[str, Tensor], tensors: Sequence[Tensor], reverse: bool) -> Scanned:
     """`run` of nothing but an input, initial states and weights, which are also `tensors`, in this order."""
-    form = _form(program, weights, tensors, reverse, (), ())
+    form = form_of(program, weights, tensors, reverse, (), ())
     if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
         (outputs, *final), _ = _forward(forward_frame(form, False, ()), tensors, None)
         return Scanned(outputs, tuple(final), {})
@@ -112,7 +112,7 @@ def run_plain(program: Program, weights: Mapping[str, Tensor], tensors: Sequence
     return Scanned(outputs, tuple(final), {})
 
 
-def _form(
+def form_of(
     program: Program,
     weights: Mapping[str, Tensor],
     tensors: Sequence[Tensor],
@@ -163,7 +163,7 @@ class _Native(torch.autograd.Function):
 def _forward(frame: Frame, tensors: Sequence[Tensor], lengths: Tensor | None) -> tuple[list[Tensor], Tensor]:
     """The outputs and the final states, and the allocation in which everything else lies."""
     words, like = frame.words[:], tensors[0]
-    held = _point(frame, words, tensors)
+    held = point(frame, words, tensors)
     results = []
     for word, shape, _, _ in frame.results:
         made = like.new_empty(*shape)
@@ -179,7 +179,7 @@ def _forward(frame: Frame, tensors: Sequence[Tensor], lengths: Tensor | None) ->
             words[word] = base + offset
     if lengths is not None:
         words[LENGTHS] = lengths.data_ptr()
-    _call(words, like.dtype, False)
+    call(words, like.dtype, False)
     del held
     return results, block
 
@@ -198,7 +198,7 @@ def _backward(
     form = job.form if strides == job.form.strides else job.form._replace(strides=strides)  # hooks may copy
     frame = backward_frame(form, job.record, needed)
     words, like = frame.words[:], tensors[0]
-    held = _point(frame, words, (*everything, outputs))
+    held = point(frame, words, (*everything, outputs))
     scratch = like.new_empty(frame.scratch)
     base = scratch.data_ptr()
     for word, offset in frame.places:
@@ -223,7 +223,7 @@ def _backward(
         if gradient is not None:
             held.append(gradient.contiguous())
             words[frame.states + STATE * index + ARRIVING_LAST] = held[-1].data_ptr()
-    _call(words, like.dtype, True)
+    call(words, like.dtype, True)
     gradients: list[Tensor | None] = [None] * len(needed)
     for result, made in zip(frame.results + frame.added, results + added, strict=True):
         numbers = result.tensors
@@ -238,7 +238,7 @@ def _backward(
     return gradients
 
 
-def _point(frame: Frame, words: array[int], tensors: Sequence[Tensor]) -> list[Tensor]:
+def point(frame: Frame, words: array[int], tensors: Sequence[Tensor]) -> list[Tensor]:
     """Put the addresses of the tensors into the words; returns what has to live until the call is over."""
     held: list[Tensor] = []
     if frame.copies:
@@ -254,10 +254,16 @@ def _point(frame: Frame, words: array[int], tensors: Sequence[Tensor]) -> list[T
     return held
 
 
-def _call(words: array[int], dtype: torch.dtype, backward: bool) -> None:
+def call(words: array[int], dtype: torch.dtype, backward: bool) -> None:
+    """The library's scan of these words; raises RiverrunError where it refuses."""
     status = _entry(dtype)(*words.buffer_info(), backward)
     if status:
-        raise RiverrunError(f"the native engine: {STATUS[status]}.")
+        raise failure(status)
+
+
+def failure(status: int) -> RiverrunError:
+    """What the library's refusal is to a caller."""
+    return RiverrunError(f"the native engine: {STATUS[status]}.")
 
 
 def _records(

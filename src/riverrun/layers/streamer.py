@@ -35,11 +35,14 @@ class Streamer:
             Stream(program, {n: w for n, w in stack.own(self._weights, part).items() if n in program.weights}, masks)
             for part in stack.parts
         ]
+        # Each layer reads the output of the one below, and nothing else happens.
+        self._is_chain = (
+            stack.skip == "none" and not stack.projects_outside and stack.depth.input == stack.depth.output == 1
+        )
 
     def layers(self) -> list[Layer] | None:
         """The layers as the engine's writer takes them; None where something stands between them."""
-        stack = self._stack
-        if stack.skip != "none" or stack.projects_outside or stack.depth.input > 1 or stack.depth.output > 1:
+        if not self._is_chain:
             return None
         return [Layer(stream.program, stream.weights, stream.masks) for stream in self._streams]
 
@@ -47,9 +50,19 @@ class Streamer:
         """The state from which that many sequences start."""
         return self._stack.initial(self._weights, batch, next(iter(self._weights.values())))
 
-    @torch.no_grad()
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x [B, I] and the state before it -> (output [B, n], the state after it), without gradient."""
+        if not self._is_chain:
+            return self._step(x, state)
+        new = []
+        for stream, before in zip(self._streams, state, strict=True):
+            after = stream.step(x, before)
+            x = after[0]
+            new.append(after)
+        return x, tuple(new)
+
+    @torch.no_grad()
+    def _step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         stack, new = self._stack, []
         below = [feedforward(self._weights, "input", stack.depth.input, x)]
         for part, stream, before in zip(stack.parts, self._streams, state, strict=True):
