@@ -70,6 +70,7 @@ class Stack:
     norm: bool = False
     dropouts: Dropouts = field(default_factory=Dropouts)
     depth: Depth = field(default_factory=Depth)
+    drawn_by_torch: bool = False  # dropout between layers: the very masks of torch's modules from the same seed
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
@@ -102,6 +103,14 @@ class Stack:
             raise OptionError(
                 "skip", f"{self.skip!r} finds nothing to connect in one layer from {into} to {self._width}."
             )
+        self._derive()
+
+    def _derive(self) -> None:
+        """What follows from the fields, all of it now: torch.compile cannot go through a cached_property (3.11)."""
+        for one in (self, self.training, self.evaluation):
+            for name, found in vars(type(one)).items():
+                if isinstance(found, cached_property):
+                    getattr(one, name)
 
     # ------------------------------------------------------------------ the programs and their weights
 
@@ -284,7 +293,8 @@ class Stack:
             if self.skip == "residual" and out.shape[-1] == into.shape[-1]:
                 out = out + below[-1]
             if self.dropouts.between and layer + 1 < self.num_layers:
-                out = dropout(out, self.dropouts.between, training)
+                drop = functional.dropout if self.drawn_by_torch else dropout
+                out = drop(out, self.dropouts.between, training)
             below.append(out)
         out = feedforward(weights, "output", self.depth.output, below[-1])
         if valid is not None and self.depth.output > 1:

@@ -49,6 +49,7 @@ class DropIn(torch.nn.RNNBase):
             learned_initial=learned_initial,
             norm=norm,
             dropouts=replace(dropouts, between=self.dropout if self.num_layers > 1 else 0.0),
+            drawn_by_torch=True,
         )
         self.initialisation = initialisation
         like: Tensor = self.get_parameter("weight_ih_l0")
