@@ -108,13 +108,13 @@ def torment(words: array[int], dtype: torch.dtype, backward: bool, random: Rando
 def main(seed: int, count: int) -> None:
     random = Random(seed)
     answers: Counter[int] = Counter()
-    right = native._call
+    right = native.call
 
     def tormented(words: array[int], dtype: torch.dtype, backward: bool) -> None:
         answers.update(torment(words, dtype, backward, random, count))
         right(words, dtype, backward)
 
-    native._call = tormented
+    native.call = tormented
     for call in calls():
         call.run_with_gradients("native")
         print(dict(sorted(answers.items())), flush=True)

@@ -85,8 +85,7 @@ def test_every_rewrite_equals_the_loop_with_masks_of_either_shape(name, rewrite)
 @settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from(sorted(STEPS)),
-    # I > 1: of one number layer norm leaves nothing but its sign, and of the gradient nothing but rounding errors.
-    shape=st.tuples(st.integers(1, 9), st.integers(1, 14), st.integers(2, 9), st.integers(1, 20)),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 14), st.integers(1, 9), st.integers(1, 20)),
     rewrite=st.none() | st.sampled_from(sorted(REWRITES)),
     flags=st.tuples(*[st.booleans()] * 5),
     seed=st.integers(0, 10**6),
@@ -96,6 +95,8 @@ def test_any_shape_and_any_options_equal_the_loop(name, shape, rewrite, flags, s
     if rewrite is not None and set(program.names) - set(program.states):
         program = REWRITES[rewrite](program)
     T, B, I, H = shape
+    if rewrite is not None:  # of few numbers layer norm leaves only signs, and of gradients only rounding errors
+        I, H = I + 3, H + 5
     ragged, forced, reverse, stepwise, bias = flags
     equals_the_loop(
         drawn(

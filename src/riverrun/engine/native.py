@@ -88,8 +88,8 @@ def run(
     record = tuple(record)
     if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
         frame = forward_frame(form, False, record)
-        (outputs, *final), block = _forward(frame, everything, lengths)
-        return Scanned(outputs, tuple(final), _records(form, frame, record, outputs, block, lengths))
+        (outputs, *final), block = forward(frame, everything, lengths)
+        return Scanned(outputs, tuple(final), records(form, frame, record, outputs, block, lengths))
     job = _Job(
         program=program, names=form.names, lengths=lengths, overrides=tuple(overrides), masks=masks, record=record,
         reverse=reverse, learning=True, form=form, others=others,
@@ -102,7 +102,7 @@ def run_plain(program: Program, weights: Mapping[str, Tensor], tensors: Sequence
     """`run` of nothing but an input, initial states and weights, which are also `tensors`, in this order."""
     form = form_of(program, weights, tensors, reverse, (), ())
     if not (torch.is_grad_enabled() and any(map(_requires_grad, tensors))):
-        (outputs, *final), _ = _forward(forward_frame(form, False, ()), tensors, None)
+        (outputs, *final), _ = forward(forward_frame(form, False, ()), tensors, None)
         return Scanned(outputs, tuple(final), {})
     job = _Job(
         program=program, names=form.names, lengths=None, overrides=(), masks={}, record=(),
@@ -141,9 +141,9 @@ class _Native(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: _Job, *tensors: Tensor) -> tuple[Tensor, ...]:
         frame = forward_frame(job.form, True, job.record)
-        results, block = _forward(frame, tensors + job.others, job.lengths)
+        results, block = forward(frame, tensors + job.others, job.lengths)
         if job.record:
-            job.records = _records(job.form, frame, job.record, results[0], block, job.lengths)
+            job.records = records(job.form, frame, job.record, results[0], block, job.lengths)
         ctx.job = job
         ctx.save_for_backward(*tensors, results[0], block)
         ctx.set_materialize_grads(False)
@@ -160,7 +160,7 @@ class _Native(torch.autograd.Function):
         return (None, *_backward(job, tensors, outputs, block, needed, arriving))
 
 
-def _forward(frame: Frame, tensors: Sequence[Tensor], lengths: Tensor | None) -> tuple[list[Tensor], Tensor]:
+def forward(frame: Frame, tensors: Sequence[Tensor], lengths: Tensor | None) -> tuple[list[Tensor], Tensor]:
     """The outputs and the final states, and the allocation in which everything else lies."""
     words, like = frame.words[:], tensors[0]
     held = point(frame, words, tensors)
@@ -197,8 +197,19 @@ def _backward(
     strides = _strides(everything)
     form = job.form if strides == job.form.strides else job.form._replace(strides=strides)  # hooks may copy
     frame = backward_frame(form, job.record, needed)
+    return by_tensor(frame, backward(frame, (*everything, outputs), block, job.lengths, arriving), tensors, needed)
+
+
+def backward(
+    frame: Frame,
+    tensors: Sequence[Tensor],
+    block: Tensor,
+    lengths: Tensor | None,
+    arriving: Sequence[Tensor | None],
+) -> list[Tensor]:
+    """The tensors of frame.results and frame.added; given the tensors of the call and its outputs, and what it kept."""
     words, like = frame.words[:], tensors[0]
-    held = point(frame, words, (*everything, outputs))
+    held = point(frame, words, tensors)
     scratch = like.new_empty(frame.scratch)
     base = scratch.data_ptr()
     for word, offset in frame.places:
@@ -206,12 +217,12 @@ def _backward(
     base = block.data_ptr()
     for word, offset in frame.kept:
         words[word] = base + offset
-    results = [like.new_empty(*result.shape) for result in frame.results]
-    added = [like.new_zeros(result.shape) for result in frame.added]
-    for result, made in zip(frame.results + frame.added, results + added, strict=True):
-        words[result.word] = made.data_ptr()
-    if job.lengths is not None:
-        words[LENGTHS] = job.lengths.data_ptr()
+    made = [like.new_empty(*result.shape) for result in frame.results]
+    made += [like.new_zeros(result.shape) for result in frame.added]
+    for result, tensor in zip(frame.results + frame.added, made, strict=True):
+        words[result.word] = tensor.data_ptr()
+    if lengths is not None:
+        words[LENGTHS] = lengths.data_ptr()
     if arriving[0] is not None:
         outside = arriving[0]
         if outside.stride(-1) != 1:
@@ -224,10 +235,17 @@ def _backward(
             held.append(gradient.contiguous())
             words[frame.states + STATE * index + ARRIVING_LAST] = held[-1].data_ptr()
     call(words, like.dtype, True)
+    return made
+
+
+def by_tensor(
+    frame: Frame, made: Sequence[Tensor], tensors: Sequence[Tensor], needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """The gradient of each tensor, None where it is not needed, out of what `backward` made."""
     gradients: list[Tensor | None] = [None] * len(needed)
-    for result, made in zip(frame.results + frame.added, results + added, strict=True):
+    for result, tensor in zip(frame.results + frame.added, made, strict=True):
         numbers = result.tensors
-        parts = made.split_with_sizes(result.rows) if len(numbers) > 1 else (made,)
+        parts = tensor.split_with_sizes(result.rows) if len(numbers) > 1 else (tensor,)
         for number, part in zip(numbers, parts, strict=True):
             if number >= 0 and needed[number]:
                 earlier = gradients[number]
@@ -266,7 +284,7 @@ def failure(status: int) -> RiverrunError:
     return RiverrunError(f"the native engine: {STATUS[status]}.")
 
 
-def _records(
+def records(
     form: Form, frame: Frame, record: Sequence[str], outputs: Tensor, block: Tensor, lengths: Tensor | None
 ) -> dict[str, Tensor]:
     """The values that were asked for, [T, B, n] each, copied out of what else lies there."""

@@ -12,8 +12,9 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from riverrun.engine import eager, fused, guarded, kernels, native, parallel
+from riverrun.engine import eager, fused, guarded, kernels, native, operator, parallel
 from riverrun.engine.choose import Choice, choose
 from riverrun.engine.frame import check
 from riverrun.engine.program import Program
@@ -22,6 +23,7 @@ from riverrun.errors import UsageError, nearest
 
 __all__ = ["Choice", "Override", "Scanned", "scan"]
 
+TRACED = "torch.compile, torch.export or a dispatch mode wants to see every operation"
 _is_cpu, _requires_grad = attrgetter("is_cpu"), attrgetter("requires_grad")
 
 
@@ -64,6 +66,11 @@ def scan(
     masks = masks or {}
     tensors = [input, *initial, *weights.values(), *[o.value for o in overrides], *masks.values()]
     transformed = _transformed(tensors)
+    if transformed == TRACED and path in (None, "native") and operator.serves(tensors, masks):
+        return operator.run(
+            program, weights, input, initial,
+            lengths=lengths, overrides=overrides, masks=masks, record=record, reverse=reverse,
+        )  # fmt: skip
     plain = not (transformed or overrides or masks or record or program.mask_keys) and lengths is None
     if plain and len(initial) == len(program.states) and path in (None, "native") and native.takes(tensors):
         return native.run_plain(program, weights, tensors, reverse)  # as `choose` would say
@@ -138,8 +145,8 @@ def _transformed(tensors: Sequence[Tensor]) -> str:
     dual = forward_ad._current_level >= 0
     if dual and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):  # type: ignore[no-untyped-call]
         return "forward-mode differentiation is active"
-    if torch.compiler.is_compiling():
-        return "torch.compile is tracing"
+    if torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
+        return TRACED
     return ""
 
 

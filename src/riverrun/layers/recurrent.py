@@ -149,7 +149,7 @@ class Recurrent(nn.Module):
         """
         data, lengths = input if isinstance(input, Sequences) else (input, None)
         self._check(data, lengths, state, resets, forced)
-        if resets is not None and resets.device.type == "cpu" and not _traced(resets) and not resets.any():
+        if resets is not None and _readable(resets) and not resets.any():
             resets = None  # the common case of a stream: no document starts in this window
         if self.stack.is_one_scan and lengths is resets is forced is None and not record:
             return self.stack.run_scan(self._only.flat(), data, state, path)
@@ -212,6 +212,8 @@ class Recurrent(nn.Module):
             raise UsageError(f"state: expected, for each layer and direction, {wanted}, came {came}")
 
 
-def _traced(tensor: Tensor) -> bool:
-    """Whether a functorch transform holds this tensor, so that Python cannot look at its values."""
-    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+def _readable(tensor: Tensor) -> bool:
+    """Whether Python can look at its values and need not wait for them: no functorch transform holds it, no graph is
+    being made."""
+    held = torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return tensor.device.type == "cpu" and not held
