@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <atomic>
 
 namespace rr {
@@ -10,6 +14,8 @@ namespace {
 constexpr size_t LINE = 64;
 constexpr size_t MOST = size_t(64) << 20;  // bytes that are kept
 constexpr int PLACES = 16;
+constexpr size_t LARGE = size_t(4) << 20;
+constexpr size_t SMALL_PAGE = 4096;
 
 // Stands in the line before the memory that is handed out.
 struct Block {
@@ -60,6 +66,19 @@ void give_memory(void* memory) {
     if (!memory) return;
     Block* block = (Block*)((char*)memory - LINE);
     if (!keep(block)) free(block);
+}
+
+void use_large_pages(void* memory, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    if (bytes < LARGE) return;
+    // Outwards to the borders of small pages, so that what lies side by side in one allocation stays one area.
+    const size_t first = (size_t)memory / SMALL_PAGE * SMALL_PAGE;
+    const size_t last = ((size_t)memory + bytes + SMALL_PAGE - 1) / SMALL_PAGE * SMALL_PAGE;
+    madvise((void*)first, last - first, MADV_HUGEPAGE);  // an advice: whether it was heard does not matter
+#else
+    (void)memory;
+    (void)bytes;
+#endif
 }
 
 }  // namespace rr

@@ -11,11 +11,26 @@ constexpr int64_t GRADIENT_ROWS = 1024;                           // of v, packe
 constexpr int64_t GRADIENT_COLUMNS = 16 * ROWS;                   // of g, copied at a time
 constexpr int64_t GRADIENT_STRIDE = GRADIENT_COLUMNS + 16;        // of the copy: no power of two, for the cache's sake
 
-// How many elements of scratch gradient_product takes.
-template <class T> int64_t gradient_scratch(int64_t R, int64_t n0, int64_t n1, int64_t M) {
-    if (n1 <= n0) return 0;
+// One of several products that share g: C[n][m] = sum over r of g[r][n] v[r][m], C[n][m] at C[n * ldc + m].
+template <class T> struct Gradient {
+    const T* const* v;
+    int64_t M;
+    T* C;
+    int64_t ldc;
+};
+
+template <class T> RR_INLINE int64_t panels_of(int64_t columns) { return (columns + NR<T> - 1) / NR<T>; }
+
+template <class T> int64_t panels_of(const Gradient<T>* gradients, int count) {
+    int64_t found = 0;
+    for (int i = 0; i < count; ++i) found += panels_of<T>(gradients[i].M);
+    return found;
+}
+
+// How many elements of scratch gradient_products takes, of matrices with so many panels in all.
+template <class T> int64_t gradient_scratch(int64_t R, int64_t panels) {
     const int64_t rows = R < GRADIENT_ROWS ? R : GRADIENT_ROWS, depth = R < KC<T> ? R : KC<T>;
-    return rows * ((M + NR<T> - 1) / NR<T> * NR<T>) + depth * GRADIENT_STRIDE;
+    return rows * panels * NR<T> + depth * GRADIENT_STRIDE;
 }
 
 // Rows of v as panels, [row][NR], one after the other.
@@ -32,65 +47,82 @@ template <class T> void pack_rows(int64_t depth, const T* const* v, int64_t M, T
     }
 }
 
-// At most GRADIENT_ROWS rows. v is packed, slice after slice of KC rows; then for some columns of g at a time all the
-// slices pass, so that their part of C stays in the second cache.
+// All strips of the copied piece of g times all panels of one matrix, one slice of rows deep.
 template <class T>
-void gradient_rows(int64_t R, const T* const* g, const T* const* v, int64_t n0, int64_t n1, int64_t M, T* C,
-                   int64_t ldc, bool accumulate, T* scratch) {
-    const int64_t width = (M + NR<T> - 1) / NR<T> * NR<T>;
-    const Parts slices(R, KC<T>);
-    for (int64_t s = 0; s < slices.count; ++s) {
-        const int64_t r = slices.start(s);
-        pack_rows<T>(slices.start(s + 1) - r, v + r, M, scratch + r * width);
+RR_INLINE void gradient_slice(const Parts& strips, const T* block, int64_t depth, const T* panel, bool ahead, bool more,
+                              const Gradient<T>& to, int64_t first) {
+    const int64_t ahead_step = ahead && strips.count > 1 ? NR<T> / strips.count : 0;
+    for (int64_t m = 0; m < to.M; m += NR<T>, panel += depth * NR<T>) {
+        const int64_t columns = to.M - m < NR<T> ? to.M - m : NR<T>;
+        for (int64_t strip = 0; strip < strips.count; ++strip) {
+            const int64_t start = strips.start(strip), rows = strips.start(strip + 1) - start;
+            const T* a[ROWS] = {};
+            T* c[ROWS] = {};
+            for (int64_t i = 0; i < rows; ++i) {
+                a[i] = block + start + i;
+                c[i] = to.C + (first + start + i) * to.ldc;
+            }
+            run_kernel<T>(rows, vectors_of<T>(columns),
+                          {a, 0, GRADIENT_STRIDE, depth, panel, 0, more ? c : nullptr, c, m, tail_of<T>(columns),
+                           panel + depth * (NR<T> + strip * ahead_step), ahead_step});
+        }
     }
-    T* block = scratch + R * width;
+}
+
+// At most GRADIENT_ROWS rows, from `from` on. All v are packed, slice after slice of KC rows; then for some columns of
+// g at a time all the slices pass, so that their part of every C stays in the second cache.
+template <class T>
+void gradient_rows(int64_t from, int64_t R, const T* const* g, int64_t n0, int64_t n1, const Gradient<T>* gradients,
+                   int count, T* scratch) {
+    const int64_t panels = panels_of<T>(gradients, count), width = panels * NR<T>;
+    const Parts slices(R, KC<T>);
+    T* packed = scratch;
+    for (int64_t s = 0; s < slices.count; ++s) {
+        const int64_t r = slices.start(s), depth = slices.start(s + 1) - r;
+        for (int i = 0; i < count; ++i) {
+            pack_rows<T>(depth, gradients[i].v + from + r, gradients[i].M, packed);
+            packed += depth * panels_of<T>(gradients[i].M) * NR<T>;
+        }
+    }
+    T* block = packed;
     const bool ahead = beyond_cache<T>(R, width);
     for (int64_t first = n0; first < n1; first += GRADIENT_COLUMNS) {
         const int64_t last = first + GRADIENT_COLUMNS < n1 ? first + GRADIENT_COLUMNS : n1;
-        const Parts parts(last - first, ROWS);
+        const Parts strips(last - first, ROWS);
         for (int64_t s = 0; s < slices.count; ++s) {
             const int64_t r = slices.start(s), depth = slices.start(s + 1) - r;
             for (int64_t k = 0; k < depth; ++k) {
-                copy_columns<T>(block + k * GRADIENT_STRIDE, g[r + k] + first, last - first);
+                copy_columns<T>(block + k * GRADIENT_STRIDE, g[from + r + k] + first, last - first);
             }
             const T* panel = scratch + r * width;
-            for (int64_t m = 0; m < M; m += NR<T>, panel += depth * NR<T>) {
-                const int64_t columns = M - m < NR<T> ? M - m : NR<T>;
-                const int64_t ahead_step = ahead && parts.count > 1 ? NR<T> / parts.count : 0;
-                for (int64_t part = 0; part < parts.count; ++part) {
-                    const int64_t start = parts.start(part), rows = parts.start(part + 1) - start;
-                    const T* a[ROWS] = {};
-                    T* c[ROWS] = {};
-                    for (int64_t i = 0; i < rows; ++i) {
-                        a[i] = block + start + i;
-                        c[i] = C + (first + start + i) * ldc;
-                    }
-                    run_kernel<T>(rows, vectors_of<T>(columns),
-                                  {a, 0, GRADIENT_STRIDE, depth, panel, 0, r || accumulate ? c : nullptr, c, m,
-                                   tail_of<T>(columns), panel + depth * (NR<T> + part * ahead_step), ahead_step});
-                }
+            for (int i = 0; i < count; ++i) {
+                gradient_slice<T>(strips, block, depth, panel, ahead, from + r > 0, gradients[i], first);
+                panel += depth * panels_of<T>(gradients[i].M) * NR<T>;
             }
         }
     }
 }
 
-// C[n][m] (+)= sum over r of g[r][n] v[r][m], for rows n0 <= n < n1 of C and all m < M; C[n][m] lies at C[n * ldc + m].
+// Several products with one g: rows n0 <= n < n1 of every C. r ascends, in one chain for each element.
 //
-// Measured as in product.hpp, all packing and memory counted: 76-88 % of the peak for M >= 128, 71-79 % at M = 64. What
-// is lost waits for g, read in pieces from beyond the second cache. Tried, no better: g packed as [row][ROWS] (three
-// times the time to pack), g read where it lies (rows far apart cost more than the copy), wider pieces, fetching the
-// next piece or C ahead, deeper slices.
+// Measured as in product.hpp, all packing and memory counted: 76-88 % of the peak for 128 or more columns in all and
+// 53-79 % for 64. What is lost waits for g, read in pieces from beyond the second cache. Tried, no better: g packed as
+// [row][ROWS], even with cheap overlapping stores, g read where it lies (rows far apart cost more than the copy), wider
+// pieces, fetching the next piece or C ahead, fetching the next slice of v into the first cache, slices of 22 to 48 KB,
+// large pages. Alone the kernel gets 95 % at this depth; C costs 3, g 6, v 2 and its packing 1 of these.
 template <class T>
-void gradient_product(int64_t R, const T* const* g, const T* const* v, int64_t n0, int64_t n1, int64_t M, T* C,
-                      int64_t ldc, bool accumulate, T* scratch) {
-    if (n1 <= n0 || M <= 0) return;
-    if (R <= 0 && !accumulate) {
-        for (int64_t n = n0; n < n1; ++n) memset(C + n * ldc, 0, (size_t)M * sizeof(T));
+void gradient_products(int64_t R, const T* const* g, int64_t n0, int64_t n1, const Gradient<T>* gradients, int count,
+                       T* scratch) {
+    if (n1 <= n0) return;
+    if (R <= 0) {
+        for (int i = 0; i < count; ++i)
+            for (int64_t n = n0; n < n1; ++n)
+                memset(gradients[i].C + n * gradients[i].ldc, 0, (size_t)gradients[i].M * sizeof(T));
     }
     const Parts blocks(R, GRADIENT_ROWS);
     for (int64_t b = 0; b < blocks.count; ++b) {
         const int64_t r = blocks.start(b), rows = blocks.start(b + 1) - r;
-        gradient_rows<T>(rows, g + r, v + r, n0, n1, M, C, ldc, accumulate || r, scratch);
+        gradient_rows<T>(r, rows, g, n0, n1, gradients, count, scratch);
     }
 }
 

@@ -29,7 +29,9 @@ constexpr int WIDE = 512;    // columns of a tile of one row
 constexpr int NARROW = 64;   // columns of a tile of more rows: a multiple of every NR
 constexpr int AHEAD = 128;   // rows of x that are projected at once
 template <class T> constexpr int64_t LINE = 64 / (int64_t)sizeof(T);  // elements of a cache's line
-constexpr int LOT = 128;      // rows of the input's gradient at once
+constexpr int LOT = 64;      // rows of the input's gradient at once
+constexpr int TOGETHER = 4;  // gradients of weights that are computed together, at most, and
+constexpr int64_t SHARING = 2560;  // how many columns they have in all
 constexpr int64_t SHARED = 768 << 10;  // bytes of weights from which threads share the columns of a batch of one row
 
 // Memory of one call or one thread, taken in pieces; `fail` where there was none.
@@ -625,43 +627,71 @@ template <class T> const T* operand(const Call& call, int slot, int64_t t, int64
     return (const T*)array.base + (earlier * call.batch + b) * array.stride;
 }
 
+// The sums that are computed together with sum i, which is the first of them: those with the same g, copied once for
+// all, as long as the piece of their results that is worked on stays in the second cache. Returns how many; 0 where i
+// comes with an earlier one.
+inline int together(const Code& code, int i, int* which) {
+    const SumCode& first = code.sums[i];
+    int count = 0;
+    int64_t columns = 0;
+    for (int k = 0; k < code.n_sums; ++k) {
+        const SumCode& sum = code.sums[k];
+        if (!sum.product || sum.array != first.array || sum.column != first.column || sum.n != first.n) continue;
+        if (count == TOGETHER || (count && columns + sum.m > SHARING)) {
+            if (k > i && which[0] == i) return count;
+            count = 0;
+            columns = 0;
+        }
+        which[count++] = k;
+        columns += sum.m;
+    }
+    return which[0] == i ? count : 0;
+}
+
 // The gradients that are sums over all steps and rows, one part of the columns of each.
 template <class T> void sums_work(void* context, int part) {
     Job<T>& job = *(Job<T>*)context;
     Pass<T>& pass = *job.pass;
     const Call& call = pass.call;
     const int64_t R = job.count;
-    Arena arena;
-    size_t most = 0;
+    int which[TOGETHER];
+    int64_t panels = 0;
     for (int i = 0; i < call.code.n_sums; ++i) {
-        const SumCode& sum = call.code.sums[i];
-        const int64_t n0 = cut(sum.n, part, pass.parts), n1 = cut(sum.n, part + 1, pass.parts);
-        if (sum.product && n1 > n0) {
-            const size_t need = gradient_scratch<T>(R, n0, n1, sum.m);
-            most = need > most ? need : most;
-        }
+        if (!call.code.sums[i].product) continue;
+        int64_t found = 0;
+        for (int k = together(call.code, i, which); k-- > 0;) found += panels_of<T>(call.code.sums[which[k]].m);
+        panels = found > panels ? found : panels;
     }
-    if (!arena.make(room<const T*>(R) * 2 + room<T>(most))) {
+    const size_t scratch_size = panels ? gradient_scratch<T>(R, panels) : 0;
+    Arena arena;
+    if (!arena.make(room<const T*>(R) + TOGETHER * room<const T*>(R) + room<T>(scratch_size))) {
         pass.status = NO_MEMORY;
         return;
     }
     const T** g = arena.take<const T*>(R);
-    const T** v = arena.take<const T*>(R);
-    T* scratch = arena.take<T>(most);
+    const T** v[TOGETHER];
+    for (int k = 0; k < TOGETHER; ++k) v[k] = arena.take<const T*>(R);
+    T* scratch = arena.take<T>(scratch_size);
     for (int i = 0; i < call.code.n_sums; ++i) {
         const SumCode& sum = call.code.sums[i];
         const int64_t n0 = cut(sum.n, part, pass.parts), n1 = cut(sum.n, part + 1, pass.parts);
-        if (n0 == n1) continue;
+        const int count = sum.product ? together(call.code, i, which) : 0;
+        if (n0 == n1 || (sum.product && !count)) continue;
         const ArrayCode& array = call.arrays[sum.array];
         for (int64_t q = 0; q < R; ++q)
             g[q] = (const T*)array.base + (job.t_of[q] * call.batch + job.b_of[q]) * array.stride + sum.column;
-        const ArrayCode& out = call.arrays[sum.out];
         if (!sum.product) {
-            column_sums<T>(R, g, n0, n1, (T*)out.base);
+            column_sums<T>(R, g, n0, n1, (T*)call.arrays[sum.out].base);
             continue;
         }
-        for (int64_t q = 0; q < R; ++q) v[q] = operand<T>(call, sum.operand, job.t_of[q], job.b_of[q]);
-        gradient_product<T>(R, g, v, n0, n1, sum.m, (T*)out.base, out.stride, false, scratch);
+        Gradient<T> gradients[TOGETHER];
+        for (int k = 0; k < count; ++k) {
+            const SumCode& one = call.code.sums[which[k]];
+            const ArrayCode& out = call.arrays[one.out];
+            for (int64_t q = 0; q < R; ++q) v[k][q] = operand<T>(call, one.operand, job.t_of[q], job.b_of[q]);
+            gradients[k] = {v[k], one.m, (T*)out.base, out.stride};
+        }
+        gradient_products<T>(R, g, n0, n1, gradients, count, scratch);
     }
 }
 
@@ -691,6 +721,10 @@ template <class T> int scan(const int64_t* words, int64_t count, bool backward) 
     const int wrong = pass.call.read(words, count, backward);
     if (wrong) return wrong;
     const Call& call = pass.call;
+    for (int64_t i = 0; i < call.n_arrays; ++i) {
+        const ArrayCode& array = call.arrays[i];
+        use_large_pages((void*)array.base, (size_t)array.rows * (size_t)array.stride * sizeof(T));
+    }
     int64_t total = 0;
     for (int64_t b = 0; b < call.batch; ++b) total += call.length(b);
     int64_t elements = 0;
