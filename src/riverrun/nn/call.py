@@ -1,4 +1,4 @@
-"""A call of a drop-in: torch's own forward where that serves, else the stack, in torch's shapes."""
+"""A call of a drop-in: the stack in torch's shapes, or torch's own forward where the native engine does not serve."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from riverrun.engine import guarded, native, operator
 from riverrun.errors import UsageError
 from riverrun.layers.stack import State
+from riverrun.nn import flat
 from riverrun.nn.dropin import DropIn, weights
 from riverrun.nn.plain import plain
 
@@ -30,8 +32,14 @@ def call(
     path: str | None,
 ) -> Any:
     """(output, hidden), with `record` (output, hidden, records). `torchs` is torch's forward of the same module."""
+    if hx is not None and isinstance(hx, (tuple, list)) is not (module.mode == "LSTM"):
+        return torchs(input, hx)  # which says what is wrong
+    hx = tuple(hx) if isinstance(hx, list) else hx
     asked = lengths is not None or resets is not None or len(record) > 0 or path is not None
-    if module.plain and not asked and not _empty(module, input) and not _transformed():
+    if not asked and (found := flat.run(module, input, hx)) is not None:
+        return found
+    plainly = module.plain and not asked and not _empty(module, input)
+    if plainly and not _transformed() and not (_compiled(module, input) or _native(module, input)):
         return plain(module, torchs, _looped, input, hx)
     if isinstance(input, PackedSequence):
         if lengths is not None or resets is not None:
@@ -51,6 +59,19 @@ def _looped(module: DropIn, input: Tensor | PackedSequence, hx: Hidden) -> Any:
     return _padded(module, input, hx, None, None, (), "eager")
 
 
+def _native(module: DropIn, input: Tensor | PackedSequence) -> bool:
+    """Whether the native engine serves, which is faster than torch's forward."""
+    device, weight = input.data.device.type, module.weight_ih_l0
+    return (
+        not torch.compiler.is_compiling()
+        and torch._C._get_tracing_state() is None
+        and isinstance(weight, Tensor)
+        and not torch.is_autocast_enabled(device)
+        and not native.refusal(device, weight.dtype)
+        and not guarded.only_once(device)
+    )
+
+
 def _empty(module: DropIn, input: Tensor | PackedSequence) -> bool:
     """Whether there are no steps, which torch refuses."""
     if isinstance(input, PackedSequence) or input.dim() not in (2, 3):
@@ -61,6 +82,16 @@ def _empty(module: DropIn, input: Tensor | PackedSequence) -> bool:
 def _transformed() -> bool:
     """Whether a functorch transform or forward-mode differentiation is at work, which torch's kernels do not know."""
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def _compiled(module: DropIn, input: Tensor | PackedSequence) -> bool:
+    """Whether torch.compile is at work where the engine's scan is one node, and torch's kernel a node for every step.
+
+    In torch.export torch's kernel is one node too, and what is exported runs without riverrun.
+    """
+    if isinstance(input, PackedSequence) or not torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return False
+    return operator.serves((input, *module.parameters()), {})
 
 
 def _dimensions(hx: Hidden) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -93,23 +94,35 @@ def suffix(part: Part) -> str:
     return f"_l{part.layer}{'_reverse' if part.direction == 'reverse' else ''}"
 
 
+def flat_names(module: DropIn, part: Part) -> tuple[str, ...]:
+    """How torch names the tensors of one part, in torch's order."""
+    biases = ("bias_ih", "bias_hh") if module.bias else ()
+    projection = ("weight_hr",) if module.proj_size else ()
+    return tuple(name + suffix(part) for name in ("weight_ih", "weight_hh", *biases, *projection))
+
+
 def views(module: DropIn, part: Part) -> dict[str, Tensor]:
     """The weights of one part as views of torch's flat tensors; the two biases of torch are one here, their sum."""
-    gates = GATES[module.mode]
+    flats = [getattr(module, name) for name in flat_names(module, part)]  # what functional_call put there, too
+    return split(module.mode, module.bias, flats)
+
+
+def split(mode: str, bias: bool, flats: Sequence[Tensor]) -> dict[str, Tensor]:
+    """`views` of the tensors that `flat_names` names, of a module of this mode."""
+    gates = GATES[mode]
+    n = len(gates)
     found: dict[str, Tensor] = {}
-
-    def rows(flat: str) -> tuple[Tensor, ...]:
-        tensor: Tensor = getattr(module, flat + suffix(part))  # what functional_call put there, too
-        return tensor.chunk(len(gates))  # [n, ...] each
-
-    for key, W, U in zip(gates, rows("weight_ih"), rows("weight_hh"), strict=True):
+    for key, W, U in zip(gates, flats[0].chunk(n), flats[1].chunk(n), strict=True):
         found |= {f"W.{key}": W, f"U.{key}": U}
-    if module.bias:
-        for key, b, b_loop in zip(gates, rows("bias_ih"), rows("bias_hh"), strict=True):
-            reset_after = (module.mode, key) == ("GRU", "n")  # r * (U.n @ h + b.hn): this one stays inside
-            found |= {"b.n": b, "b.hn": b_loop} if reset_after else {f"b.{key}": b + b_loop}
-    if module.proj_size:
-        found["U.projection"] = getattr(module, f"weight_hr{suffix(part)}")
+    rest = flats[2:]
+    if bias:
+        b_ih, b_hh, *rest = rest
+        both = b_ih + b_hh
+        for key, b, b_loop, total in zip(gates, b_ih.chunk(n), b_hh.chunk(n), both.chunk(n), strict=True):
+            reset_after = (mode, key) == ("GRU", "n")  # r * (U.n @ h + b.hn): this one stays inside
+            found |= {"b.n": b, "b.hn": b_loop} if reset_after else {f"b.{key}": total}
+    if rest:
+        found["U.projection"] = rest[0]
     return found
 
 
