@@ -56,9 +56,37 @@ template <class T, int R, int P>
 int64_t multiply_wide(const T* const* a, int64_t K, const T* packed, int64_t N, const T* const* init, T* const* c) {
     int64_t n = 0;
     for (; n + P * NR<T> <= N; n += P * NR<T>) {
-        kernel<T, R, COLUMNS, P, false>({a, 0, 1, K, packed + n * K, NR<T> * K, init, c, n, 0, nullptr, 0});
+        kernel<T, R, COLUMNS * P, false>({a, 0, 1, K, packed + n * K, NR<T> * K, init, c, n, 0, nullptr, 0});
     }
     return n;
+}
+
+// One row, so many vectors: from LEAST to MOST.
+template <class T, int LEAST, int MOST> void run_row(int64_t vectors, const Tile<T>& tile) {
+    if constexpr (LEAST < MOST) {
+        if (vectors < MOST) return run_row<T, LEAST, MOST - 1>(vectors, tile);
+    }
+    kernel<T, 1, MOST, false>(tile);
+}
+
+// One row and all panels: four at once, since the sums of one are too few to hide the latency of a product; of fewer
+// with AVX-512 each alone, where that gives what the cache gives. What is left over of a few vectors goes with what is
+// before it: one sum alone takes four times as long as a sum in company.
+template <class T>
+void multiply_row(const T* const* a, int64_t K, const T* packed, int64_t N, const T* const* init, T* const* c) {
+    constexpr int wide = 4 * COLUMNS, narrow = BYTES < 64 ? 2 * COLUMNS : COLUMNS, few = COLUMNS / 2;
+    for (int64_t n = 0; n < N;) {
+        const int64_t left = (N - n + VL<T> - 1) / VL<T>, most = left < wide ? narrow : wide;
+        const int64_t vectors = left <= most + few ? left : most;
+        Tile<T> tile = {a, 0, 1, K, packed + n * K, NR<T> * K, init, c, n, 0, nullptr, 0};
+        if (vectors == left) tile.tail = tail_of<T>(N);
+        if (left < wide) {
+            run_row<T, 1, narrow + few>(vectors, tile);
+        } else {
+            run_row<T, wide, wide + few>(vectors, tile);
+        }
+        n += vectors * VL<T>;
+    }
 }
 
 // The same for all panels of B [K, N]; `ahead` for those who come with a part of B, while all of it is beyond_cache.
@@ -73,7 +101,7 @@ template <class T>
 void multiply(int64_t rows, const T* const* a, int64_t K, const T* packed, int64_t N, const T* const* init,
               T* const* c, bool ahead = false) {
     int64_t n = 0;
-    if (rows == 1) n = multiply_wide<T, 1, 4>(a, K, packed, N, init, c);
+    if (rows == 1) return multiply_row<T>(a, K, packed, N, init, c);
     if (rows == 2) n = multiply_wide<T, 2, 2>(a, K, packed, N, init, c);
     if constexpr (ROWS >= 6) {
         if (rows == 3) n = multiply_wide<T, 3, 2>(a, K, packed, N, init, c);

@@ -34,10 +34,10 @@ template <class T> RR_INLINE Vector<T> in_register(Vector<T> v) {
     return v;
 }
 
-// R rows, V vectors of each of P panels. Every index is a constant once the loops are unrolled, so `sum` never leaves
-// the registers. At 6 x 4 a step over k is 24 products for 4 loads of b and 6 broadcasts of a.
-template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) void kernel(const Tile<T>& tile) {
-    constexpr int W = V * P;
+// R rows, W vectors of columns, of several panels where one has fewer. Every index is a constant once the loops are
+// unrolled, so `sum` never leaves the registers. At 6 x 4 a step over k is 24 products for 4 loads of b and 6 broadcasts
+// of a.
+template <class T, int R, int W, bool AHEAD> __attribute__((noinline)) void kernel(const Tile<T>& tile) {
     const int tail = tile.tail;
     Vector<T> sum[R][W];
     const T* a[R];
@@ -50,8 +50,7 @@ template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) vo
             const T* init = tile.init[i] + tile.column;
 #pragma GCC unroll 32
             for (int j = 0; j < W; ++j) {
-                const T* from = init + (j / V) * NR<T> + (j % V) * VL<T>;
-                sum[i][j] = j == W - 1 && tail ? load_part(from, tail) : load(from);
+                sum[i][j] = j == W - 1 && tail ? load_part(init + j * VL<T>, tail) : load(init + j * VL<T>);
             }
         }
     }
@@ -70,7 +69,7 @@ template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) vo
             for (int i = 0; i < R; ++i) x[i] = broadcast(a[i][at]);
 #pragma GCC unroll 32
             for (int j = 0; j < W; ++j) {
-                Vector<T> b = load(panel + (j / V) * stride + (j % V) * VL<T>);
+                Vector<T> b = load(panel + (j / COLUMNS) * stride + (j % COLUMNS) * VL<T>);
                 if (R > 1) b = in_register<T>(b);
 #pragma GCC unroll 8
                 for (int i = 0; i < R; ++i) sum[i][j] = fma<T>(x[i], b, sum[i][j]);
@@ -78,7 +77,7 @@ template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) vo
         } else {
             Vector<T> b[W];
 #pragma GCC unroll 32
-            for (int j = 0; j < W; ++j) b[j] = in_register<T>(load(panel + (j / V) * stride + (j % V) * VL<T>));
+            for (int j = 0; j < W; ++j) b[j] = in_register<T>(load(panel + (j / COLUMNS) * stride + (j % COLUMNS) * VL<T>));
 #pragma GCC unroll 8
             for (int i = 0; i < R; ++i) {
                 const Vector<T> x = broadcast(a[i][at]);
@@ -92,7 +91,7 @@ template <class T, int R, int V, int P, bool AHEAD> __attribute__((noinline)) vo
         T* c = tile.c[i] + tile.column;
 #pragma GCC unroll 32
         for (int j = 0; j < W; ++j) {
-            T* to = c + (j / V) * NR<T> + (j % V) * VL<T>;
+            T* to = c + j * VL<T>;
             if (j == W - 1 && tail) {
                 store_part(to, sum[i][j], tail);
             } else {
@@ -110,8 +109,8 @@ template <class T, int R = ROWS, int V = COLUMNS> void run_kernel(int64_t rows, 
     if constexpr (V > 1) {
         if (vectors < V) return run_kernel<T, R, V - 1>(R, vectors, tile);
     }
-    if (V == COLUMNS && tile.ahead_step) return kernel<T, R, V, 1, V == COLUMNS>(tile);
-    kernel<T, R, V, 1, false>(tile);
+    if (V == COLUMNS && tile.ahead_step) return kernel<T, R, V, V == COLUMNS>(tile);
+    kernel<T, R, V, false>(tile);
 }
 
 // Columns of a panel that is not whole: how many vectors, and how many columns in the last of them.
