@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from riverrun.engine.adjoint import adjoint
@@ -87,7 +89,7 @@ class Frame(NamedTuple):
     places: tuple[tuple[int, int], ...]  # a word, and how many bytes into that allocation it points
     kept: tuple[tuple[int, int], ...]  # the same for the allocation that the forward pass has left
     where: dict[Key, tuple[int, int]]  # array -> at which element of the allocation it begins, and how wide it is
-    zeros: torch.Tensor | None  # in the place of biases that are not there
+    zeros: npt.NDArray[np.float64] | None  # in the place of biases that are not there
     states: int  # the first word of the states
     results: tuple[Result, ...]  # written whole
     also: tuple[tuple[int, int], ...]  # a word, and the result whose address it is once more
@@ -188,7 +190,7 @@ class _Draft:
         self.kept: list[tuple[int, int]] = []
         self.where: dict[Key, tuple[int, int]] = {}
         self.scratch = 0
-        self.zeros: torch.Tensor | None = None
+        self.zeros: npt.NDArray[np.float64] | None = None
         steps, batch, width = form.shapes[0]
         by_step, by_row, _ = self.reads(INPUT, 0)
         self.words[:THREADS] = steps, batch, width, form.reverse
@@ -230,8 +232,8 @@ class _Draft:
                 self.reads(word, number)
             else:  # a bias that is not there
                 if self.zeros is None:
-                    self.zeros = torch.zeros(max(found.width for found in self.code.arrays), dtype=form.dtype)
-                self.words[word] = self.zeros.data_ptr()
+                    self.zeros = np.zeros(max(found.width for found in self.code.arrays))  # long enough for floats
+                self.words[word] = self.zeros.ctypes.data
         elif role == "mask":
             number = form.values + 2 * len(form.overridden) + form.masked.index(str(key))
             stepwise = len(form.shapes[number]) == 3

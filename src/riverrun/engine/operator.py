@@ -23,7 +23,7 @@ from riverrun.engine.frame import LINE, Form, backward_frame, forward_frame
 from riverrun.engine.job import Job, again
 from riverrun.engine.program import Node, Program
 from riverrun.engine.scanned import Override, Scanned
-from riverrun.errors import UsageError
+from riverrun.errors import RiverrunError, UsageError
 
 STAND_IN = (3, 2)  # T and B where only what does not depend on them is asked for
 
@@ -131,8 +131,11 @@ def _scan(
     _refuse_tangents(tensors)
     if lengths is not None:
         lengths = _checked(lengths, input.shape[0])
-    if not (input.shape[0] and input.shape[1]):
-        return _empty(told, tensors, len(initial), learning)
+    reason = native.refusal(input.device.type, input.dtype)
+    if reason and learning:
+        raise RiverrunError(f"riverrun::scan: {reason}. Without a gradient the graph runs.")
+    if reason or 0 in input.shape[:2]:
+        return [*_looped(told, tensors, lengths), *([input.new_empty(0)] if learning else [])]
     form = _form(told, tensors)
     frame = forward_frame(form, learning, told.record)
     results, block = native.forward(frame, tensors, lengths)
@@ -150,12 +153,27 @@ def _checked(lengths: Tensor, steps: int) -> Tensor:
     return lengths
 
 
-def _empty(told: Call, tensors: Sequence[Tensor], states: int, learning: bool) -> list[Tensor]:
-    """The results of a scan without steps or without rows."""
-    named = dict(zip(told.names, tensors[1 + states :], strict=False))
-    found = eager.loop(told.program, named, tensors[0], tensors[1 : 1 + states], record=told.record)
-    kept = [tensors[0].new_empty(0)] if learning else []
-    return [found.outputs.clone(), *(state.clone() for state in found.states), *found.records.values(), *kept]
+def _looped(told: Call, tensors: Sequence[Tensor], lengths: Tensor | None) -> list[Tensor]:
+    """The results by the autograd loop: where there are no steps or no rows, or no library."""
+    input, initial, weights, values, others = _grouped(tensors, told)
+    named = dict(zip(told.names, weights, strict=True))
+    masks = dict(zip(told.masked, others[len(values) :], strict=True))
+    overrides = [Override(*parts) for parts in zip(told.overridden, others, values, strict=False)]
+    found = eager.loop(
+        told.program, named, input[0], initial,
+        lengths=lengths, overrides=overrides, masks=masks, record=told.record, reverse=told.reverse,
+    )  # fmt: skip
+    # A result must not be what was given, nor another result.
+    return [tensor.clone() for tensor in (found.outputs, *found.states, *found.records.values())]
+
+
+def _grouped(flat: Sequence[Any], told: Call) -> list[list[Any]]:
+    """By input, initial states, weights, values of overrides, and the rest."""
+    found, rest = [], list(flat)
+    for size in (1, len(told.program.states), len(told.names), len(told.overridden)):
+        found.append(rest[:size])
+        rest = rest[size:]
+    return [*found, rest]
 
 
 @_scan.register_fake
@@ -294,7 +312,7 @@ def _(
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     input, initial, weights, values, others, lengths, call, learning = inputs
-    ctx.call, ctx.learning, ctx.sizes = call, learning, tuple(map(len, (initial, weights, values, others)))
+    ctx.call, ctx.learning = call, learning
     last = 1 + len(initial)
     ctx.mark_non_differentiable(*output[last:])
     ctx.set_materialize_grads(False)
@@ -303,44 +321,35 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 def _gradient(ctx: Any, arriving: list[Tensor | None]) -> tuple[Any, ...]:
     *tensors, lengths, outputs, kept = ctx.saved_tensors
-    states, weights, values, others = ctx.sizes
-    told: Call = _read(ctx.call)
+    told = _read(ctx.call)
     if not ctx.learning:
         raise UsageError("riverrun::scan: learning is False, so no gradient can be had of it.")
     of_input, of_initial, of_weights, of_values, *_ = ctx.needs_input_grad
     needed = (of_input, *of_initial, *of_weights, *of_values)
-    groups = _grouped(tensors, (1, states, weights, values, others))
+    groups = _grouped(tensors, told)
     inside = [t for group in groups[:4] for t in group]
+    arriving = arriving[: 1 + len(told.program.states)]
     if torch.is_grad_enabled():
-        found = again(_job(told, groups, lengths), tuple(inside), needed, tuple(arriving[: 1 + states]))
+        found = again(_job(told, groups, lengths), tuple(inside), needed, tuple(arriving))
     else:
         made = torch.ops.riverrun.scan_gradient(
-            tensors[0], *groups[1:], lengths, outputs, kept, arriving[: 1 + states], ctx.call, needed
+            tensors[0], *groups[1:], lengths, outputs, kept, arriving, ctx.call, needed
         )
         frame = backward_frame(_stand_in(told, tensors), told.record, needed)
         found = native.by_tensor(frame, made, inside, needed)
-    of_input, of_initial, of_weights, of_values = _grouped(found, (1, states, weights, values))
-    return of_input[0], of_initial, of_weights, of_values, [None] * others, None, None, None
-
-
-def _grouped(flat: Sequence[Any], sizes: Sequence[int]) -> list[list[Any]]:
-    found, rest = [], list(flat)
-    for size in sizes:
-        found.append(rest[:size])
-        rest = rest[size:]
-    return found
+    of_input, of_initial, of_weights, of_values, _ = _grouped(found, told)
+    return of_input[0], of_initial, of_weights, of_values, [None] * len(groups[4]), None, None, None
 
 
 def _job(told: Call, groups: list[list[Tensor]], lengths: Tensor | None) -> Job:
     """The scan for the autograd loop, where the gradient is itself to be differentiated."""
     values, others = groups[3], groups[4]
-    overridden = len(told.overridden)
     return Job(
         program=told.program,
         names=told.names,
         lengths=lengths,
         overrides=tuple(Override(*parts) for parts in zip(told.overridden, others, values, strict=False)),
-        masks=dict(zip(told.masked, others[overridden:], strict=True)),
+        masks=dict(zip(told.masked, others[len(values) :], strict=True)),
         record=(),
         reverse=told.reverse,
         learning=True,

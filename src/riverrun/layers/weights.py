@@ -10,6 +10,15 @@ from torch import Tensor, nn
 from riverrun.errors import UsageError
 
 
+class _Places:
+    """Where the tensors lie. No tuple: torch.export would replace the tensors in it, and put fake ones back."""
+
+    __slots__ = ("owners", "prefix")
+
+    def __init__(self, prefix: str, owners: tuple[tuple[str, Mapping[str, Tensor], str], ...]) -> None:
+        self.prefix, self.owners = prefix, owners
+
+
 class Weights(nn.Module):
     """A tree of parameters that stores and nothing else.
 
@@ -54,10 +63,10 @@ class Weights(nn.Module):
         A layer asks at every call, so where each tensor lies is looked up once.
         """
         places = self.__dict__.get("_places")
-        if places is None or places[0] != prefix:
-            self._places = places = (prefix, tuple(self._owners(prefix)))
+        if places is None or places.prefix != prefix:
+            self._places = places = _Places(prefix, tuple(self._owners(prefix)))
         found: dict[str, Tensor] = {}
-        for name, parameters, key in places[1]:
+        for name, parameters, key in places.owners:
             found[name] = parameters[key]
         return found
 
