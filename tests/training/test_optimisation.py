@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from riverrun.training.optimisation import build, clip, gradients, groups
+from riverrun.training.optimisation import Adagrad, build, clip, gradients, groups, total_norm
 from riverrun.training.options import OPTIMISERS, TrainingOptions
 
 LR, DECAY, BETA2 = 0.1, 0.05, 0.9
@@ -96,3 +96,40 @@ def test_only_the_gradients_that_there_are_are_taken():
     model = nn.Linear(2, 1)
     model.bias.grad = torch.ones(1)
     assert [g.tolist() for g in gradients(model.parameters())] == [[1.0]]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_adagrad_has_the_bits_and_the_state_of_torchs(decay):
+    def trained(kind):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2))
+        optimiser = kind(groups(model, decay), lr=LR, initial_accumulator_value=1e-8, eps=1e-20, fused=True)
+        for step in range(4):
+            for p in model.parameters():
+                p.grad = torch.randn_like(p)
+            if step == 2:
+                model[0].bias.grad = None
+            optimiser.step()
+        return model, optimiser
+
+    (ours, with_ours), (theirs, with_theirs) = trained(Adagrad), trained(torch.optim.Adagrad)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+    a, b = with_ours.state_dict(), with_theirs.state_dict()
+    assert a["param_groups"] == b["param_groups"]
+    for place, state in b["state"].items():
+        assert {key: value.tolist() for key, value in state.items()} == {
+            key: value.tolist() for key, value in a["state"][place].items()
+        }
+    again = Adagrad(groups(ours, decay), fused=True)
+    again.load_state_dict(b)
+    assert again.step(lambda: 2.5) == 2.5
+
+
+def test_the_norm_of_all_gradients_is_torchs():
+    torch.manual_seed(0)
+    found = [torch.randn(3, 4), torch.randn(5), torch.randn(2, 2, 2)]
+    assert torch.equal(total_norm(found), nn.utils.get_total_norm(found))
+    mixed = [*found, torch.randn(3, dtype=torch.float64)]
+    torch.testing.assert_close(total_norm(mixed), nn.utils.get_total_norm(mixed))
+    assert total_norm([]) == 0

@@ -86,16 +86,17 @@ class Streams:
         end = min(begin + self._draw(), self.length)
         inputs = torch.from_numpy(self._inputs[:, begin:end].T.astype(np.int64))  # [T, B]
         targets = torch.from_numpy(self._targets[:, begin:end].T.astype(np.int64))
-        resets = _boundaries(self._starts, self._origins, begin, end, targets)
-        first = np.ones(self.lanes, bool) if begin == 0 else self._forgetful(begin)
-        if first.any():
-            if resets is None:
-                resets = torch.zeros(inputs.shape, dtype=torch.bool)
-            resets[0] |= torch.from_numpy(first)
+        resets, crossed = _boundaries(self._starts, self._origins, begin, end, targets)
+        tokens = int((targets >= 0).sum()) if crossed else targets.numel()
+        if begin == 0 or self.fresh:
+            first = np.ones(self.lanes, bool) if begin == 0 else self._forgetful(begin)
+            if first.any():
+                if resets is None:
+                    resets = torch.zeros(inputs.shape, dtype=torch.bool)
+                resets[0] |= torch.from_numpy(first)
         self._cursor = end
         if end == self.length:
             self._cursor, self._epochs = 0, self._epochs + 1
-        tokens = int((targets >= 0).sum())
         scale = (end - begin) / self.window if self.random_window else 1.0
         return Batch(inputs, targets, resets, tokens, begin, scale)
 
@@ -162,7 +163,7 @@ def evaluation(tokens: Tokens, window: int, *, lanes: int = 1, overlap: int = 0)
         inside = places.clip(0, count - 1)
         inputs = torch.from_numpy(tokens.ids[inside].astype(np.int64))
         targets = torch.from_numpy(np.where(scored, tokens.ids[inside + 1].astype(np.int64), IGNORED))
-        resets = _boundaries(tokens.starts, begins, begin, end, targets)
+        resets, _ = _boundaries(tokens.starts, begins, begin, end, targets)
         if begin == 0:
             if resets is None:
                 resets = torch.zeros(inputs.shape, dtype=torch.bool)
@@ -180,16 +181,17 @@ def origins(tokens: Tokens, lanes: int, overlap: int) -> NDArray[np.int64]:
 
 def _boundaries(
     starts: NDArray[np.int64], origins: NDArray[np.int64], begin: int, end: int, targets: torch.Tensor
-) -> torch.Tensor | None:
-    """Resets [T, B] at document starts in begin..end-1 (None where there is none); ignores targets across them."""
-    first = np.searchsorted(starts, origins + begin, side="left")
-    last = np.searchsorted(starts, origins + end, side="right")  # a start at `end` makes the last target cross
-    busy = np.flatnonzero(last > first)
+) -> tuple[torch.Tensor | None, bool]:
+    """Resets [T, B] at document starts in begin..end-1 (None where there is none); ignores targets across them, and
+    says whether there may be such."""
+    first = starts.searchsorted(origins + begin, side="left")
+    last = starts.searchsorted(origins + end, side="right")  # a start at `end` makes the last target cross
+    busy = (last > first).nonzero()[0]
     if not len(busy):
-        return None
+        return None, False
     resets = torch.zeros(targets.shape, dtype=torch.bool)
     for lane in busy:
         steps = torch.from_numpy(starts[first[lane] : last[lane]] - origins[lane] - begin)  # in 0..T
         resets[steps[steps < end - begin], lane] = True
         targets[steps[steps > 0] - 1, lane] = IGNORED
-    return resets if bool(resets.any()) else None
+    return resets if bool(resets.any()) else None, True

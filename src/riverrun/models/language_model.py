@@ -111,7 +111,9 @@ class LanguageModel(nn.Module):
     def _embed(self, inputs: Tensor) -> Tensor:
         """[T, B] -> [T, B, E]."""
         if self.embedding is None:
-            return functional.one_hot(inputs, self.vocabulary).to(next(self.recurrent.parameters()).dtype)
+            # functional.one_hot looks through the tokens, and gives integers: five times the time of a short window
+            like = self.output_weights()[0]
+            return like.new_zeros(*inputs.shape, self.vocabulary).scatter_(-1, inputs[..., None], 1)
         weight, drop = self.embedding.weight, self.options.embedding_dropout
         if self.training and drop:  # whole tokens, everywhere in the window (Gal & Ghahramani 2016; Merity et al. 2018)
             weight = weight * dropout(weight.new_ones(self.vocabulary, 1), drop, True)

@@ -6,7 +6,7 @@ purpose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,8 @@ def build(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
         case "momentum":
             return torch.optim.SGD(parameters, lr=lr, momentum=options.momentum, fused=True)
         case "adagrad":  # fused on the CPU only
-            return torch.optim.Adagrad(
+            adagrad = Adagrad if on_cpu else torch.optim.Adagrad
+            return adagrad(
                 parameters, lr=lr, initial_accumulator_value=ADAGRAD_FLOOR, eps=ADAGRAD_EPSILON, fused=on_cpu
             )
         case "rmsprop":
@@ -56,9 +57,50 @@ def build(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     raise AssertionError(options.optimiser)  # TrainingOptions has checked it
 
 
-def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+class Adagrad(torch.optim.Adagrad):
+    """torch's Adagrad and its fused kernel, reached without what torch does around it at every step.
+
+    That is worth it for the networks that Adagrad is for here: of min-char-rnn's 0.8 ms a window it took 0.09.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update by the gradients that there are."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        alike: dict[tuple[float, ...], list[Tensor]] = {}  # parameters by what their groups say
+        for group in self.param_groups:
+            said = (group["lr"], group["lr_decay"], group["weight_decay"], group["eps"], group["maximize"])
+            alike.setdefault(said, []).extend([p for p in group["params"] if p.grad is not None])
+        for (lr, lr_decay, weight_decay, eps, maximize), moved in alike.items():
+            states = [self.state[p] for p in moved]
+            steps = [state["step"] for state in states]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adagrad_(
+                moved,
+                gradients(moved),
+                [state["sum"] for state in states],
+                steps,
+                lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps, maximize=bool(maximize),
+            )  # fmt: skip
+        return loss
+
+    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in a profiler's record
+
+
+def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     """The gradients that there are."""
     return [p.grad for p in parameters if p.grad is not None]
+
+
+def total_norm(gradients: list[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together: torch's own, without its sorting where devices and dtypes agree."""
+    if len({(g.device, g.dtype) for g in gradients}) != 1:
+        return nn.utils.get_total_norm(gradients)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 def clip(gradients: list[Tensor], norm: float, clip_norm: float, clip_value: float) -> None:

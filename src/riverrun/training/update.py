@@ -72,14 +72,18 @@ class Updater:
             optimisation.clip(gradients, norm, self.options.clip_norm, self.options.clip_value)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            if self.scaler.is_enabled():
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+            else:
+                self.optimizer.step()
             if self.average is not None:
                 self.average.update()
             made = True
         else:
             state = None  # the carried state may be what is bad: begin afresh
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         return Update(nats, norm, tokens, state, made, shared)
 
     def _backward(self, batches: Sequence[Any], state: State) -> tuple[Tensor, int, State]:
@@ -90,7 +94,9 @@ class Updater:
         for batch in batches:
             with self._precision.autocast(self._device):
                 loss = loss_of(self._moved(batch), state)
-            self.scaler.scale(loss.total / announced).backward()  # type: ignore[no-untyped-call]
+            # d (total / announced), without the division as one more operation with a gradient
+            share = torch.full_like(loss.total, 1 / announced)
+            self.scaler.scale(loss.total).backward(share)  # type: ignore[no-untyped-call]
             state = detach(loss.state)
             sums.append(loss.nats.detach())
             tokens += loss.tokens
@@ -114,7 +120,9 @@ class Updater:
             torch._foreach_mul_(gradients, announced / tokens)
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.get_total_norm(gradients)
+        norm = optimisation.total_norm(gradients)
+        if self._device.type == "cpu":
+            return float(total_nats), float(norm), tokens, shared
         both = torch.stack((total_nats.to(norm), norm)).tolist()
         return both[0], both[1], tokens, shared
 
