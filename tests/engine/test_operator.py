@@ -24,6 +24,7 @@ pytestmark = [
     # torch's own, while it loads or compiles
     pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
 ]
 NODE = torch.ops.riverrun.scan.default
 
@@ -189,6 +190,9 @@ def test_what_traces_by_a_dispatch_mode_sees_the_node_too():
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = function(mode.from_tensor(call.input.detach()))
     assert fake.shape == (5, 4, 4)
+    traced = torch.jit.trace(function, call.input.detach(), check_trace=False)
+    assert "riverrun::scan" in str(traced.graph)
+    assert same_bits([traced(other)], [function(other)])
 
 
 def test_what_was_made_for_a_graph_serves_calls_too():

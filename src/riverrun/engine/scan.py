@@ -23,7 +23,7 @@ from riverrun.errors import UsageError, nearest
 
 __all__ = ["Choice", "Override", "Scanned", "scan"]
 
-TRACED = "torch.compile, torch.export or a dispatch mode wants to see every operation"
+TRACED = "torch.compile, torch.export, torch.jit.trace or a dispatch mode wants to see every operation"
 _is_cpu, _requires_grad = attrgetter("is_cpu"), attrgetter("requires_grad")
 
 
@@ -145,7 +145,7 @@ def _transformed(tensors: Sequence[Tensor]) -> str:
     dual = forward_ad._current_level >= 0
     if dual and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):  # type: ignore[no-untyped-call]
         return "forward-mode differentiation is active"
-    if torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
+    if torch.compiler.is_compiling() or is_in_torch_dispatch_mode() or torch._C._get_tracing_state() is not None:
         return TRACED
     return ""
 
