@@ -9,8 +9,8 @@ eager.py     runs a Program with torch, step after step: the definition of corre
 fused.py     the same without autograd inside: buffers forward (forward.py), the adjoint backward (backward.py)
 kernels.py   torch's own kernels, for the Programs that equal them (unify.py); guarded.py differentiates cuDNN's twice
 parallel.py  all steps at once, where states enter linearly (prefixes.py)
-native.py    the C++ engine (library.py finds it): what it interprets is made by segments.py and code.py, what a call passes
-             by frame.py; operator.py makes a scan one node for torch.compile
+native.py    the C++ engine (library.py finds it): what it interprets is made by segments.py and code.py, what a call
+             passes by frame.py; operator.py makes a scan one node for torch.compile
 writer.py    tokens written by a stack, many in one call of the C++ engine
 choose.py    which of these paths runs, and the sentence why
 scan.py      scan(program, ...): one differentiable operation for every cell (scanned.py: its records; timeline.py)

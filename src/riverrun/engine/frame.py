@@ -152,7 +152,7 @@ def backward_frame(form: Form, record: tuple[str, ...], needed: tuple[bool, ...]
         elif (role, key) in before.where:
             draft.kept.append((word, before.where[role, key][0] * form.dtype.itemsize))
         elif role == "columns":
-            draft.scratch_at(word, (role, key), steps * batch, columns)
+            draft.scratch_at(word, (role, key), steps * batch, draft.words[word + 1])
         elif role == "sum":
             names, widths, m = draft.code.sums[int(key)]
             numbers = tuple(form.number(name) for name in names)
@@ -243,6 +243,8 @@ class _Draft:
                 raise UsageError(f"masks: {key}: expected {list(shape)}, came {came}.")
             distance = self.reads(word, number, shape, whole=stepwise)[-2]
             rows = rows if stepwise else batch
+        elif role == "columns":
+            distance = _apart(columns, form.dtype.itemsize)
         elif role == "sum":
             of = self.code.sums[int(key)]
             rows = sum(of.widths) if of.m else 1
@@ -321,6 +323,11 @@ def _strides(shape: Sequence[int]) -> tuple[int, ...]:
     for n in shape[:0:-1]:
         found.insert(0, found[0] * n)
     return tuple(found)
+
+
+def _apart(width: int, size: int) -> int:
+    """The distance of rows that products read: a multiple of a kilobyte would crowd them into a few lines of a cache."""
+    return width + LINE // size if width * size % 1024 == 0 else width
 
 
 def _by_step(strides: tuple[int, ...]) -> tuple[int, int]:
