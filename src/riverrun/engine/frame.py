@@ -326,7 +326,7 @@ def _strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _apart(width: int, size: int) -> int:
-    """The distance of rows that products read: a multiple of a kilobyte would crowd them into a few lines of a cache."""
+    """The distance of rows that products read: a multiple of a kilobyte would crowd them into a few cache lines."""
     return width + LINE // size if width * size % 1024 == 0 else width
 
 
