@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from riverrun.engine import frame, native
+from riverrun.engine import frame, native, writer
 from riverrun.engine.library import FILE, find, library
 
 
@@ -28,11 +28,12 @@ def engine(request, tmp_path_factory):
         pytest.skip(there.reason)
 
     def forget():
-        for cached in (native._entry, frame.forward_frame, frame.backward_frame):
+        for cached in (native._entry, writer._entry, frame.forward_frame, frame.backward_frame):
             cached.cache_clear()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "library", lambda: there)
+        patch.setattr(writer, "library", lambda: there)
         patch.setattr(frame, "GRAIN", 1)
         forget()
         yield name

@@ -21,7 +21,8 @@ def temperature(logits: Logits, value: float) -> Logits:
 
         p_k proportional to exp(logit_k / value)
 
-    A value of 0 is the limit, greedy decoding: only the most likely token (the lowest id among equals) remains.
+    A value of 0 is the limit, greedy decoding: only the most likely token (the lowest id among equals) remains. So it
+    does where the value is so small that the largest quotient is infinite.
 
     >>> temperature(np.array([[1.0, 3.0]]), 0.5)
     array([[2., 6.]])
@@ -30,7 +31,12 @@ def temperature(logits: Logits, value: float) -> Logits:
         raise UsageError(f"temperature must be 0 (greedy) or a positive number, but {value} came.")
     if value == 0:
         return top_k(logits, 1)
-    return logits / value
+    with np.errstate(over="ignore"):
+        divided = logits / value
+    cold = np.isinf(divided.max(axis=1))
+    if cold.any():
+        divided[cold] = top_k(logits[cold], 1)
+    return divided
 
 
 def top_k(logits: Logits, k: int) -> Logits:
@@ -82,6 +88,8 @@ def exclude(logits: Logits, ids: Sequence[int]) -> Logits:
     """
     if not ids:
         return logits
+    if not all(0 <= one < logits.shape[1] for one in ids):
+        raise UsageError(f"exclude: expected ids from 0 to {logits.shape[1] - 1}, came {list(ids)}.")
     filtered = logits.copy()
     filtered[:, list(ids)] = -np.inf
     if not np.isfinite(filtered).any(axis=1).all():

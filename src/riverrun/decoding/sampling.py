@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ from riverrun.errors import ModelError, UsageError
 Ids = npt.NDArray[np.int64]
 
 PROMPT_WINDOW = 256  # steps of the prompt in one call of the model
-WRITTEN_BLOCK = 512  # tokens that a model which draws by itself writes in one call, at most
-NOT_FINITE = 1  # csrc/draw.hpp
+WRITTEN_BLOCK = 4096  # tokens that a model which draws by itself writes in one call, at most
+WRITTEN_SECONDS = 0.05  # and no more than it writes in about this time, since they come all at once
 BROKEN = "the model's logits must be finite, but NaN or infinity came: its weights are broken."
 UNIFORM_BLOCK = 1024  # uniforms of a stream made at a time; no result depends on it
 
@@ -86,10 +87,10 @@ def draw(logits: filters.Logits, uniform: npt.NDArray[np.float64]) -> Ids:
 def choose(logits: Tensor, uniform: npt.NDArray[np.float64], sampling: Sampling, excluded: Sequence[int] = ()) -> Ids:
     """One token [B] from a model's logits [B, V]: excluded ids, temperature, top-k, top-p, then the draw.
 
-    Raises ModelError where a logit is NaN or +inf: the model's weights are broken.
+    Raises ModelError where a logit is NaN or +inf, or all of them are -inf: the model's weights are broken.
     """
     values: filters.Logits = logits.detach().to("cpu", torch.float64).numpy()
-    if np.isnan(values).any() or np.isposinf(values).any():
+    if not np.isfinite(values.max(axis=1)).all():  # NaN is the maximum of whatever it is among
         raise ModelError(BROKEN)
     values = filters.temperature(filters.exclude(values, excluded), sampling.temperature)
     return draw(filters.top_p(filters.top_k(values, sampling.top_k), sampling.top_p), uniform)
@@ -177,20 +178,23 @@ def _written(
     token = torch.zeros(count, dtype=torch.int64)
     position, block = 0, 8
     while position < length:
-        wanted = min(block, length - position)
+        begun = perf_counter()
         answer, ids = model.write(
-            state, logits, token, running, wanted, draws=draws, position=position, stop=stop
+            state, logits, token, running, min(block, length - position), draws=draws, position=position, stop=stop
         )  # fmt: skip
-        if answer == NOT_FINITE:
-            raise ModelError(BROKEN)
+        taken = perf_counter() - begun
         if answer:
-            filters.exclude(np.zeros((1, logits.shape[1])), excluded)  # which says what is wrong with them
+            choose(logits, np.zeros(count), sampling, excluded)  # which says what is wrong with them
             raise ModelError(BROKEN)
         drawn: Ids = ids.numpy()
         yield from drawn
-        position, block = position + len(drawn), min(2 * block, WRITTEN_BLOCK)
+        position += len(drawn)
         if not running.any():
             return
+        if taken < WRITTEN_SECONDS / 2:
+            block = min(2 * block, WRITTEN_BLOCK)
+        elif taken > WRITTEN_SECONDS:
+            block = max(block // 2, 1)
 
 
 def read_prompt(model: StepModel, state: State, prompt: Ids, count: int, device: torch.device) -> tuple[Tensor, State]:

@@ -264,7 +264,11 @@ def point(frame: Frame, words: array[int], tensors: Sequence[Tensor]) -> list[Te
         for number, shape in frame.copies:
             tensors[number] = tensors[number].expand(shape).contiguous()
             held.append(tensors[number])
-    pointers = list(map(Tensor.data_ptr, tensors))
+    try:
+        pointers = list(map(Tensor.data_ptr, tensors))
+    except RuntimeError:  # a tensor that has outlived its transform of torch.func is only a wrapper
+        held += map(torch._C._functorch.unwrap_if_dead, tensors)
+        pointers = list(map(Tensor.data_ptr, held[-len(tensors) :]))
     for word, number in frame.addresses:
         words[word] = pointers[number]
     threads = torch.get_num_threads()

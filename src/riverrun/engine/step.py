@@ -99,7 +99,7 @@ class Stream:
         held = native.point(frame, words, tensors)
         for index, (name, _) in enumerate(frame.code.weights):
             at = HEADER + ARRAY * len(frame.code.arrays) + WEIGHT * index
-            words[at], words[at + WEIGHT - 1] = self._panels[name].panels.data_ptr(), 1
+            words[at], words[at + WEIGHT - 1] = self.panels[name].panels.data_ptr(), 1
         after = {0: frame.results[0].word} | {number - 1: word for word, number in frame.also}
         places = tuple(
             (state.shape, frame.states + STATE * index + INITIAL, after[index], frame.results[1 + index].word)
@@ -108,7 +108,8 @@ class Stream:
         return _Call(len(states), words, places, x.dtype, native._entry(x.dtype), frame.threads, frame, held)
 
     @cached_property
-    def _panels(self) -> dict[str, writer.Packed]:
+    def panels(self) -> dict[str, writer.Packed]:
+        """The matrices as the library reads them."""
         return {name: writer.packed(weight) for name, weight in self.weights.items() if weight.dim() == 2}
 
     @torch.no_grad()

@@ -20,18 +20,28 @@ from riverrun.engine.code import Code, forward_code
 from riverrun.engine.library import library
 from riverrun.engine.lower import measure
 from riverrun.engine.program import Program
+from riverrun.errors import RiverrunError, UsageError
 
 NAMES = {torch.float32: "float", torch.float64: "double"}
 STATUS = {16: "the call does not fit together, which is a mistake in riverrun", 17: "there is not enough memory"}
 HEADER = 24
 
 
+class Packed(NamedTuple):
+    """A matrix as the library reads it, for `v @ matrix.T`."""
+
+    panels: Tensor
+    K: int
+    N: int
+
+
 class Layer(NamedTuple):
-    """One layer of a stack: a step, its weights, and its masks [1, n], if it has any."""
+    """One layer of a stack: a step, its weights, its masks [1, n] if it has any, and its matrices once more, packed."""
 
     program: Program
     weights: Mapping[str, Tensor]
     masks: Mapping[str, Tensor]
+    panels: Mapping[str, Packed]
 
 
 class Draws(NamedTuple):
@@ -42,14 +52,6 @@ class Draws(NamedTuple):
     top_k: int
     seed: int
     excluded: tuple[int, ...] = ()
-
-
-class Packed(NamedTuple):
-    """A matrix as the library reads it, for `v @ matrix.T`."""
-
-    panels: Tensor
-    K: int
-    N: int
 
 
 def serves(dtype: torch.dtype) -> bool:
@@ -82,20 +84,20 @@ class Writer:
     """A stack, its token vectors and its output layer, on the library.
 
     Args:
-        vectors: [V, E], what the first layer reads of each token.
+        vectors: [V, E], what the first layer reads of each token; None: the tokens are one-hot.
         layers: bottom to top; each reads the first state of the one below.
-        head: [V, n] and bias [V], of the output layer.
+        head: [V, n], packed, and bias [V], of the output layer.
     """
 
-    def __init__(self, vectors: Tensor, layers: Sequence[Layer], head: Tensor, bias: Tensor) -> None:
-        self.dtype, self.vocabulary = head.dtype, head.shape[0]
-        self._head, self._bias = packed(head.detach()), bias.detach().clone()
+    def __init__(self, vectors: Tensor | None, layers: Sequence[Layer], head: Packed, bias: Tensor) -> None:
+        self.dtype, self.vocabulary = bias.dtype, head.N
+        self._head, self._bias = head, bias
         self._layers = []
-        width = vectors.shape[1]
+        width = head.N if vectors is None else vectors.shape[1]
         for layer in layers:
             self._layers.append(_Layer(layer, width, self.dtype))
             width = self._layers[-1].widths[0]
-        self._table = self._layers[0].table(vectors.detach())
+        self._table = self._layers[0].table(vectors, self.vocabulary)
 
     def write(
         self,
@@ -112,12 +114,13 @@ class Writer:
         """Draw `count` tokens in B streams, or fewer where all have stopped.
 
         states: of each layer [B, n] each. logits: [B, V]. token: [B], the last ones. running: [B] of uint8. All of
-        these are written over: they are then what a next call goes on from. position: of the first token; at 0 it is drawn
-        from the logits, later on `token` is read before.
+        these are written over: they are then what a next call goes on from. position: of the first token; at 0 it is
+        drawn from the logits, later on `token` is read before.
 
         Returns what the library answers, 0 or a reason of csrc/draw.hpp, and the tokens [count or fewer, B], -1 after a
         stream's end.
         """
+        self._check(logits, states, token, running)
         batch = logits.shape[0]
         out = torch.empty(count, batch, dtype=torch.int64)
         excluded = array("q", draws.excluded)
@@ -127,8 +130,9 @@ class Writer:
             [
                 len(self._layers), batch, self.vocabulary, self._head.K, count, position, -1 if stop is None else stop,
                 position > 0, torch.get_num_threads(),
-                self._head.panels.data_ptr(), self._bias.data_ptr(), logits.data_ptr(), token.data_ptr(), running.data_ptr(), out.data_ptr(),
-                _bits(draws.temperature), _bits(draws.top_p), draws.top_k, _signed(draws.seed),
+                self._head.panels.data_ptr(), self._bias.data_ptr(),
+                logits.data_ptr(), token.data_ptr(), running.data_ptr(), out.data_ptr(),
+                _bits(draws.temperature), _bits(draws.top_p), min(draws.top_k, self.vocabulary), _signed(draws.seed),
                 excluded.buffer_info()[0] if excluded else 0, len(excluded), 0, 0, 0,
             ],
         )  # fmt: skip
@@ -141,16 +145,28 @@ class Writer:
         entry = _entry("generate", self.dtype, ctypes.c_int, "pl")
         answer = entry(words.buffer_info()[0], len(words))
         if answer in STATUS:
-            raise RuntimeError(f"the native engine: {STATUS[answer]}.")
+            raise RiverrunError(f"the native engine: {STATUS[answer]}.")
         return answer, out[: words[21]]
+
+    def _check(self, logits: Tensor, states: Sequence[Sequence[Tensor]], token: Tensor, running: Tensor) -> None:
+        """What the library cannot see of the memory that it is given."""
+        batch = len(logits)
+        expected = [(logits, self.dtype, [batch, self.vocabulary])]
+        expected += [(token, torch.int64, [batch]), (running, torch.uint8, [batch])]
+        for layer, state in zip(self._layers, states, strict=True):
+            expected += [(one, self.dtype, [batch, n]) for one, n in zip(state, layer.widths, strict=True)]
+        for tensor, dtype, shape in expected:
+            if tensor.dtype != dtype or list(tensor.shape) != shape or not (tensor.is_contiguous() and tensor.is_cpu):
+                raise UsageError(
+                    f"write: expected {dtype} {shape} without gaps on the CPU; came {tensor.dtype} {list(tensor.shape)}"
+                )
 
 
 class _Layer:
     """One layer's weights, packed, and the words of its call."""
 
     def __init__(self, layer: Layer, inputs: int, dtype: torch.dtype) -> None:
-        program = layer.program
-        weights = {name: weight.detach() for name, weight in layer.weights.items()}
+        program, weights = layer.program, layer.weights
         self.inputs = inputs
         sizes = {"I": inputs}
         for name, shape in program.weights.items():
@@ -161,20 +177,21 @@ class _Layer:
         found = tuple(measure(program, weights, inputs, states).items())
         self.biases = frozenset(key for key in program.x_biases if f"b.{key}" in weights)
         self.code: Code = forward_code(program, found, frozenset(), self.biases, frozenset())
-        self.projected = [(key, packed(weights[f"W.{key}"])) for key in program.x_keys]
-        self.weights = [packed(weights[name]) for name, _ in self.code.weights]
-        self.rows = {name: w.clone() for name, w in weights.items() if w.dim() == 1}
-        self.masks = {key: mask.detach().contiguous() for key, mask in layer.masks.items()}
+        self.given = layer
+        self.panels = [layer.panels[name] for name, _ in self.code.weights]
+        self.zeros = torch.zeros(max((width for _, _, width in self.code.arrays), default=0), dtype=dtype)
 
-    def table(self, vectors: Tensor) -> Tensor:
+    def table(self, vectors: Tensor | None, vocabulary: int) -> Tensor:
         """[V, sum n]: every W.k e + b.k, in the order of the code's columns."""
-        table = vectors.new_empty(vectors.shape[0], sum(matrix.N for _, matrix in self.projected))
-        column = 0
-        for key, matrix in self.projected:
-            bias = self.rows[f"b.{key}"] if key in self.biases else None
-            linear(vectors, matrix, bias, out=table[:, column : column + matrix.N])
-            column += matrix.N
-        return table
+        found = []
+        for key in self.given.program.x_keys:
+            bias = self.given.weights.get(f"b.{key}") if key in self.biases else None
+            if vectors is not None:
+                found.append(linear(vectors, self.given.panels[f"W.{key}"], bias))
+            else:
+                columns = self.given.weights[f"W.{key}"].T  # [V, n]
+                found.append(columns if bias is None else columns + bias)
+        return torch.cat(found, 1) if found else self.zeros.new_zeros(vocabulary, 1)  # a step that reads no x
 
     def call(
         self, state: Sequence[Tensor], below: Tensor | None, table: Tensor | None, token: Tensor, held: list[Any]
@@ -195,15 +212,10 @@ class _Layer:
                 held.append(after)
                 words += [after.data_ptr(), width, batch, width]
             elif role == "mask":
-                mask = self.masks[str(key)]
-                words += [mask.data_ptr(), 0 if mask.shape[0] == 1 else width, batch, width]
+                words += [self.given.masks[str(key)].data_ptr(), 0, batch, width]
             else:
-                row = self.rows.get(str(key))
-                if row is None:
-                    row = torch.zeros(width, dtype=state[0].dtype)
-                    held.append(row)
-                words += [row.data_ptr(), 0, 1, width]
-        for matrix in self.weights:
+                words += [self.given.weights.get(str(key), self.zeros).data_ptr(), 0, 1, width]
+        for matrix in self.panels:
             words += [matrix.panels.data_ptr(), 0, 0, matrix.K, matrix.N, 1]
         for index, one in enumerate(state):
             words += [one.data_ptr(), one.shape[1], one.shape[1], index, one.data_ptr(), 0, 0]

@@ -44,7 +44,7 @@ class Streamer:
         """The layers as the engine's writer takes them; None where something stands between them."""
         if not self._is_chain:
             return None
-        return [Layer(stream.program, stream.weights, stream.masks) for stream in self._streams]
+        return [Layer(stream.program, stream.weights, stream.masks, stream.panels) for stream in self._streams]
 
     def initial_state(self, batch: int) -> State:
         """The state from which that many sequences start."""

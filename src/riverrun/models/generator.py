@@ -39,11 +39,9 @@ class Generator:
         self._weight, self._bias = weight.detach().clone(), bias.detach().clone()
         native = weight.device.type == "cpu" and writer.serves(weight.dtype)
         self._head = writer.packed(self._weight) if native else None
-        layers = self._streamer.layers()
         self._writer: writer.Writer | None = None
-        if native and layers is not None:
-            one_hot = torch.eye(len(self._weight), dtype=weight.dtype) if self._vectors is None else self._vectors
-            self._writer = writer.Writer(one_hot, layers, self._weight, self._bias)
+        if self._head is not None and (layers := self._streamer.layers()) is not None:
+            self._writer = writer.Writer(self._vectors, layers, self._head, self._bias)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token of `batch` streams."""
