@@ -163,7 +163,7 @@ PLANTS: dict[str, Plant] = {
     "drop-b-hh": Plant(
         "torch's second bias is dropped",
         "nn/dropin.py",
-        'else {f"b.{key}": b + b_loop}',
+        'else {f"b.{key}": total}',
         'else {f"b.{key}": b}',
         ("nn/test_modules.py",),
     ),
@@ -183,14 +183,14 @@ PLANTS: dict[str, Plant] = {
     "no-dropout": Plant(
         "dropout between layers is ignored in training",
         STACK,
-        "dropout(out, self.dropouts.between, training)",
+        "drop(out, self.dropouts.between, training)",
         "dropout(out, self.dropouts.between, False)",
         ("layers/test_dropouts.py",),
     ),
     "dropout-in-evaluation": Plant(
         "dropout between layers is active in evaluation",
         STACK,
-        "dropout(out, self.dropouts.between, training)",
+        "drop(out, self.dropouts.between, training)",
         "dropout(out, self.dropouts.between, True)",
         ("layers/test_dropouts.py",),
     ),
