@@ -51,6 +51,14 @@ def test_temperature_divides():
     assert filters.temperature(np.array([[1.0, -3.0]]), 2.0).tolist() == [[0.5, -1.5]]
 
 
+@pytest.mark.parametrize("value", [1e-308, 1e-320, 5e-324])
+def test_a_temperature_so_small_that_the_largest_quotient_is_infinite_is_greedy(value):
+    logits = np.array([[3.0, -5.0, 7.0, 7.0], [-3.0, -5.0, -3.0, -np.inf], [0.0, -9.0, 0.0, -np.inf]])
+    assert kept(filters.temperature(logits, value)) == [{2}, {0}, {0, 2}]  # the last row's largest quotient is 0
+    assert kept(filters.temperature(logits * 1e300, 1e-9)) == [{2}, {0}, {0, 2}]
+    assert filters.temperature(logits, 0.5).tolist() == (logits * 2).tolist()
+
+
 def test_values_that_filter_nothing_change_nothing():
     logits = np.array([[1.0, 3.0, 2.0]])
     for same in (filters.top_k(logits, 0), filters.top_k(logits, 3), filters.top_p(logits, 1.0)):
@@ -73,6 +81,8 @@ def test_excluded_ids_are_ruled_out_and_the_logits_given_are_untouched():
         (lambda x: filters.top_p(x, 0.0), "top_p"),
         (lambda x: filters.top_p(x, 1.5), "top_p"),
         (lambda x: filters.exclude(x, [0, 1]), "exclude"),
+        (lambda x: filters.exclude(x, [2]), "exclude"),
+        (lambda x: filters.exclude(x, [-1]), "exclude"),
     ],
 )
 def test_a_value_that_means_nothing_is_refused_by_name(call, name):

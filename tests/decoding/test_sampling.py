@@ -179,7 +179,7 @@ def test_a_wrong_option_is_refused_by_name(how):
         Sampling(**how)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", [[0.0, float("nan")], [0.0, float("inf")], [-float("inf"), -float("inf")]])
 def test_logits_that_are_not_finite_are_an_error_and_no_token(bad):
     with pytest.raises(ModelError, match="finite"):
-        choose(torch.tensor([[0.0, bad]]), np.array([0.5]), PLAIN)
+        choose(torch.tensor([[0.0, 1.0], bad]), np.array([0.5, 0.5]), PLAIN)

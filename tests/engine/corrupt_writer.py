@@ -64,8 +64,11 @@ def wrong(words: array[int], random: Random) -> tuple[array[int], list[object]]:
 def written_over(words: array[int], size: int) -> list[tuple[int, bytes]]:
     """What a call writes over, numbers of `size` bytes: where it lies, and what it is."""
     batch = words[BATCH]
-    places_of = [(words[LOGITS], batch * words[VOCABULARY] * size)]
-    places_of += [(words[TOKEN], 8 * batch), (words[TOKEN + 1], batch)]
+    places_of = [
+        (words[LOGITS], batch * words[VOCABULARY] * size),
+        (words[TOKEN], 8 * batch),
+        (words[TOKEN + 1], batch),
+    ]
     for at in range(writer.HEADER, len(words), 2):
         call = array("q", ctypes.string_at(words[at], 8 * words[at + 1]))
         first = HEADER + ARRAY * call[10] + WEIGHT * call[11]

@@ -157,9 +157,8 @@ class Writer:
             expected += [(one, self.dtype, [batch, n]) for one, n in zip(state, layer.widths, strict=True)]
         for tensor, dtype, shape in expected:
             if tensor.dtype != dtype or list(tensor.shape) != shape or not (tensor.is_contiguous() and tensor.is_cpu):
-                raise UsageError(
-                    f"write: expected {dtype} {shape} without gaps on the CPU; came {tensor.dtype} {list(tensor.shape)}"
-                )
+                came = f"{tensor.dtype} {list(tensor.shape)}"
+                raise UsageError(f"write: expected {dtype} {shape} without gaps on the CPU, came {came}.")
 
 
 class _Layer:
