@@ -85,6 +85,16 @@ template <> struct Number<double> {
 template <class T> RR_INLINE Mask<T> bits(Vector<T> x) { return (Mask<T>)x; }
 template <class T> RR_INLINE Vector<T> from_bits(Mask<T> x) { return (Vector<T>)x; }
 
+// a - b, which may wrap, as it does in lanes whose result nobody takes.
+RR_INLINE Int32Vector wrapped(Int32Vector a, Int32Vector b) {
+    typedef uint32_t Unsigned __attribute__((vector_size(BYTES)));
+    return (Int32Vector)((Unsigned)a - (Unsigned)b);
+}
+RR_INLINE Int64Vector wrapped(Int64Vector a, Int64Vector b) {
+    typedef uint64_t Unsigned __attribute__((vector_size(BYTES)));
+    return (Int64Vector)((Unsigned)a - (Unsigned)b);
+}
+
 // The smaller (larger) one; the second argument where either is NaN.
 template <class T> RR_INLINE Vector<T> least(Vector<T> a, Vector<T> b) { return select<T>(a < b, a, b); }
 template <class T> RR_INLINE Vector<T> most(Vector<T> a, Vector<T> b) { return select<T>(a > b, a, b); }
@@ -234,8 +244,8 @@ template <class T> RR_INLINE Vector<T> log_(Vector<T> x) {
     // x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); denormal numbers are made normal first.
     Mask<T> denormal = x < Is::smallest;
     Vector<T> y = select<T>(denormal, x * T(typename Is::Bits(1) << Is::mantissa), x);
-    Mask<T> e = (bits<T>(y) - Is::sqrt_half) >> Is::mantissa;
-    Vector<T> f = from_bits<T>(bits<T>(y) - (e << Is::mantissa)) - T(1);
+    Mask<T> e = wrapped(bits<T>(y), Mask<T>{} + Is::sqrt_half) >> Is::mantissa;
+    Vector<T> f = from_bits<T>(wrapped(bits<T>(y), e << Is::mantissa)) - T(1);
     Vector<T> n = from_bits<T>(e + bits<T>(broadcast<T>(Is::round))) - Is::round;
     n = n - select<T>(denormal, broadcast<T>(T(Is::mantissa)), broadcast<T>(T(0)));
     Vector<T> s = f / (f + T(2));
