@@ -31,7 +31,7 @@ from riverrun.data.tokens import Tokens
 from riverrun.models.language_model import LanguageModel
 from riverrun.models.options import LanguageModelOptions
 from riverrun.training.loop import fit
-from riverrun.training.options import TrainingOptions
+from riverrun.training.options import StreamTraining
 
 HIDDEN, WINDOW, CHECKED = 100, 25, 10
 
@@ -59,7 +59,7 @@ def ours(w: lecture.Weights, ids: np.ndarray, windows: int, precision: str) -> t
         return loss
 
     model.loss = watched  # type: ignore[method-assign]
-    options = TrainingOptions(
+    options = StreamTraining(
         steps=windows, lanes=1, window=WINDOW, optimiser="adagrad", lr=0.1, weight_decay=0.0, schedule="constant",
         warmup=0.0, clip_norm=0.0, clip_value=5 / WINDOW, fresh=0.0, precision=precision,
     )  # fmt: skip

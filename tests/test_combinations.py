@@ -17,7 +17,7 @@ from riverrun.errors import OptionError, UsageError
 from riverrun.models.language_model import LanguageModel
 from riverrun.models.options import LanguageModelOptions
 from riverrun.pipeline.plan import plan, schema
-from riverrun.training.options import OPTIMISERS, SCHEDULES, TrainingOptions
+from riverrun.training.options import OPTIMISERS, SCHEDULES, StreamTraining
 
 SCHEMA = schema()
 WINDOW = {"model": "window"}
@@ -190,7 +190,7 @@ def test_a_validation_part_is_wanted_where_training_selects() -> None:
     for patience, every, schedule, optimiser in product((0, 2), (0, 5), SCHEDULES, OPTIMISERS):
         training = {"patience": patience, "evaluate_every": every, "schedule": schedule, "optimiser": optimiser}
         idle = combinations.idle(SCHEMA, layer({"valid_share": 0.2, **training}))
-        assert bool(idle) != TrainingOptions(**training).selects
+        assert bool(idle) != StreamTraining(**training).selects
 
 
 class Leaky(Cell):

@@ -13,7 +13,7 @@ from riverrun.cells import names
 from riverrun.errors import UsageError
 from riverrun.layers.options import RECURRENT
 from riverrun.layers.stack import SKIPS
-from riverrun.models import options as module
+from riverrun.models import recurrent_options as module
 from riverrun.models.options import LanguageModelOptions
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from riverrun.training.optimisation import Adagrad, build, clip, gradients, groups, total_norm
-from riverrun.training.options import OPTIMISERS, TrainingOptions
+from riverrun.training.options import OPTIMISERS, StreamTraining
 
 LR, DECAY, BETA2 = 0.1, 0.05, 0.9
 
@@ -46,7 +46,7 @@ def oracle(name, w, draws, decay):
 def test_every_optimiser_follows_its_equation(name):
     torch.manual_seed(0)
     model = nn.Linear(3, 2).double()
-    options = TrainingOptions(optimiser=name, lr=LR, weight_decay=DECAY, beta2=BETA2, momentum=0.7)
+    options = StreamTraining(optimiser=name, lr=LR, weight_decay=DECAY, beta2=BETA2, momentum=0.7)
     optimiser = build(model, options)
     start = {key: p.detach().clone() for key, p in model.named_parameters()}
     draws = {key: torch.randn(4, *p.shape, dtype=torch.float64) for key, p in model.named_parameters()}

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from riverrun.errors import UsageError
-from riverrun.training.options import OPTIMISERS, PRECISIONS, SCHEDULES, TrainingOptions
+from riverrun.training.options import OPTIMISERS, PRECISIONS, SCHEDULES, StreamTraining
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ from riverrun.training.options import OPTIMISERS, PRECISIONS, SCHEDULES, Trainin
 )
 def test_a_value_out_of_range_is_an_error_that_names_the_option_and_the_value(name, value):
     with pytest.raises(UsageError, match=rf"^{name}: expected .*; got {value}"):
-        TrainingOptions(**{name: value})
+        StreamTraining(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -48,31 +48,31 @@ def test_a_value_out_of_range_is_an_error_that_names_the_option_and_the_value(na
 )
 def test_a_name_that_is_not_known_is_an_error_with_the_nearest(name, wrong, near):
     with pytest.raises(UsageError, match=f"^{name}: .*Did you mean '{near}"):
-        TrainingOptions(**{name: wrong})
+        StreamTraining(**{name: wrong})
 
 
 def test_two_ways_of_averaging_at_once_are_refused():
     with pytest.raises(UsageError, match="average: optimiser asgd averages the weights, too"):
-        TrainingOptions(optimiser="asgd", average=0.9)
+        StreamTraining(optimiser="asgd", average=0.9)
 
 
 def test_every_option_has_a_help_text_and_names_come_with_their_choices():
-    for field in dataclasses.fields(TrainingOptions):
+    for field in dataclasses.fields(StreamTraining):
         assert field.metadata["help"], field.name
-    choices = {f.name: f.metadata["choices"] for f in dataclasses.fields(TrainingOptions) if "choices" in f.metadata}
+    choices = {f.name: f.metadata["choices"] for f in dataclasses.fields(StreamTraining) if "choices" in f.metadata}
     assert choices == {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "precision": PRECISIONS}
 
 
 def test_the_budget_is_said_in_words():
-    assert TrainingOptions().budget() == ""
-    assert TrainingOptions(minutes=15).budget() == "15 minutes"
-    assert TrainingOptions(steps=2000, epochs=1.5).budget() == "2000 steps or 1.5 epochs"
+    assert StreamTraining().budget() == ""
+    assert StreamTraining(minutes=15).budget() == "15 minutes"
+    assert StreamTraining(steps=2000, epochs=1.5).budget() == "2000 steps or 1.5 epochs"
 
 
 def test_what_looks_at_a_validation_part_says_so():
-    assert not TrainingOptions().selects
+    assert not StreamTraining().selects
     for changed in ({"patience": 2}, {"evaluate_every": 9}, {"schedule": "plateau"}, {"optimiser": "asgd"}):
-        assert TrainingOptions(**changed).selects
+        assert StreamTraining(**changed).selects
 
 
 def test_the_options_import_no_torch():

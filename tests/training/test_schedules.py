@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riverrun.training.options import SCHEDULES, TrainingOptions
+from riverrun.training.options import SCHEDULES, StreamTraining
 from riverrun.training.schedules import Budget, Selection, due, rate
 
 
@@ -56,7 +56,7 @@ def test_a_reserve_shortens_the_time_but_never_below_half():
 
 
 def test_minutes_are_seconds():
-    assert Budget.of(TrainingOptions(minutes=2.0, steps=7)) == Budget(seconds=120.0, steps=7)
+    assert Budget.of(StreamTraining(minutes=2.0, steps=7)) == Budget(seconds=120.0, steps=7)
 
 
 def test_something_is_due_every_so_many_steps():

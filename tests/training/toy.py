@@ -17,7 +17,7 @@ from riverrun.data.tokens import Tokens
 from riverrun.models.protocol import Loss, State
 from riverrun.training import checkpoints, loop
 from riverrun.training.loop import Result, fit
-from riverrun.training.options import TrainingOptions
+from riverrun.training.options import StreamTraining
 
 VOCABULARY = 12
 
@@ -65,9 +65,9 @@ def streams(**changes: object) -> Streams:
     return Streams(arguments.pop("tokens"), **arguments)  # type: ignore[arg-type]
 
 
-def options(**changes: object) -> TrainingOptions:
+def options(**changes: object) -> StreamTraining:
     """A short run in float32."""
-    return TrainingOptions(**({"steps": 12, "precision": "float32", "lanes": 4, "window": 7, "threads": 1} | changes))  # type: ignore[arg-type]
+    return StreamTraining(**({"steps": 12, "precision": "float32", "lanes": 4, "window": 7, "threads": 1} | changes))  # type: ignore[arg-type]
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:

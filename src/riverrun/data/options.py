@@ -15,7 +15,7 @@ KINDS = ("chars", "bytes", "words", "bpe")
 
 
 def _validates(patience: int, evaluate_every: int, schedule: str, optimiser: str) -> bool:
-    # Where training looks at a validation part: TrainingOptions.selects.
+    # Where training looks at a validation part: StreamTraining.selects.
     return patience > 0 or evaluate_every > 0 or schedule == "plateau" or optimiser == "asgd"
 
 

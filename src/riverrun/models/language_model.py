@@ -13,37 +13,17 @@ from torch.nn import functional
 
 from riverrun.cells.cell import Cell
 from riverrun.data.batch import Batch
-from riverrun.errors import OptionError
 from riverrun.layers.masks import dropout
-from riverrun.layers.options import Depth, Dropouts, Initialisation
-from riverrun.layers.recurrent import Recurrent
 from riverrun.models.generator import Generator
 from riverrun.models.loss import regularised
 from riverrun.models.options import LanguageModelOptions
 from riverrun.models.protocol import Loss
+from riverrun.models.recurrent import recurrent_stack
 
 State = Any  # what `Recurrent` passes on: for each layer a tuple of [B, n]
 
 # Of a token's vector. At 0.1 the same network had learnt less after 120 updates than at 1 after 60 (tinyshakespeare).
 EMBEDDING_STD = 1.0
-
-
-# What a layer calls by another name than the [model] section does; an error is passed on in the section's.
-OPTIONS = {
-    "hidden_size": "hidden",
-    "num_layers": "layers",
-    "dropouts.between": "dropout",
-    "dropouts.variational": "variational",
-    "dropouts.recurrent": "recurrent_dropout",
-    "dropouts.weight": "weight_dropout",
-    "dropouts.zoneout": "zoneout",
-    "depth.input": "input_depth",
-    "depth.hidden": "hidden_depth",
-    "depth.output": "output_depth",
-    "initialisation.recurrent": "recurrent_init",
-    "initialisation.forget_bias": "forget_bias",
-    "initialisation.chrono": "chrono",
-}
 
 
 class LanguageModel(nn.Module):
@@ -66,10 +46,7 @@ class LanguageModel(nn.Module):
         self.options, self.vocabulary = options, vocabulary
         width = vocabulary if options.one_hot else options.embedding_size
         self.embedding = None if options.one_hot else nn.Embedding(vocabulary, width)
-        try:
-            self.recurrent = _stack(options, width, cell or options.cell)
-        except OptionError as error:
-            raise OptionError(OPTIONS.get(error.name, error.name), error.problem) from None
+        self.recurrent = recurrent_stack(options, width, cell=cell)
         # Tied: the output layer is a bias only, so that no weight has two names.
         self.output = None if options.tied else nn.Linear(self.recurrent.output_width, vocabulary)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary)) if options.tied else None
@@ -137,29 +114,3 @@ class LanguageModel(nn.Module):
     def _logits(self, output: Tensor) -> Tensor:
         """[T, B, n] -> [T, B, V]."""
         return functional.linear(output, *self.output_weights())
-
-
-def _stack(options: LanguageModelOptions, width: int, cell: str | type[Cell]) -> Recurrent:
-    """The recurrent layers over vectors of that width."""
-    return Recurrent(
-        cell,
-        width,
-        options.hidden,
-        num_layers=options.layers,
-        bias=options.bias,
-        projection=options.projection,
-        skip=options.skip,
-        learned_initial=options.learned_initial,
-        norm=options.norm,
-        dropouts=Dropouts(
-            between=options.dropout if options.layers > 1 else 0.0,
-            variational=options.variational,
-            recurrent=options.recurrent_dropout,
-            weight=options.weight_dropout,
-            zoneout=options.zoneout,
-        ),
-        depth=Depth(input=options.input_depth, hidden=options.hidden_depth, output=options.output_depth),
-        initialisation=Initialisation(
-            recurrent=options.recurrent_init, forget_bias=options.forget_bias, chrono=options.chrono
-        ),
-    )

@@ -113,7 +113,7 @@ def assemble(
     task, training = tasks.find(configuration.task), configuration.sections["training"]
     device = hardware.choose_device(training.device)
     ranks = distributed.connect(device)
-    precision = hardware.choose_precision(training.precision, device, rows=training.lanes)
+    precision = hardware.choose_precision(training.precision, device, rows=training.rows)
     if training.threads:
         torch.set_num_threads(training.threads)
     options = configuration.sections["data"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from riverrun.data.options import DataOptions
 from riverrun.models.options import LanguageModelOptions
 from riverrun.tasks.task import Metric, Task
-from riverrun.training.options import TrainingOptions
+from riverrun.training.options import StreamTraining
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,7 @@ def _encode(
     return tokenise(corpus, tokenizer, folder, progress)
 
 
-def _batch(tokens: Tokens, options: TrainingOptions, *, rank: int = 0, world: int = 1) -> Streams:
+def _batch(tokens: Tokens, options: StreamTraining, *, rank: int = 0, world: int = 1) -> Streams:
     """`options.lanes` lanes in all: each of `world` processes deals its share of them."""
     from riverrun.data.streams import Streams
     from riverrun.errors import OptionError
@@ -114,7 +114,7 @@ def _decode(
 TASK = Task(
     name="lm",
     summary="a language model: text that goes on",
-    sections={"data": DataOptions, "model": LanguageModelOptions, "training": TrainingOptions},
+    sections={"data": DataOptions, "model": LanguageModelOptions, "training": StreamTraining},
     infer=infer,
     read=_read,
     encode=_encode,

@@ -137,7 +137,7 @@ class _Run:
         self.device = hardware.choose_device(options.device)
         if self.device.type == "cuda" and self.device.index is None:
             self.device = torch.device("cuda", self.ranks.local)
-        self.precision = hardware.choose_precision(options.precision, self.device, rows=options.lanes)
+        self.precision = hardware.choose_precision(options.precision, self.device, rows=options.rows)
         if options.threads:
             torch.set_num_threads(options.threads)
         _seed(options.seed + 1_000_003 * self.ranks.rank)  # ranks draw different masks

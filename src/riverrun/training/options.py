@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +23,10 @@ def _option(default: Any, help: str, choices: tuple[str, ...] = (), acts: Mappin
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """The [training] section of run.toml. Of several budgets the one that is reached first ends the run.
+class TrainingOptions(ABC):
+    """What every [training] section of a run.toml has; a task's own adds how its batches are made.
+
+    Of several budgets the one that is reached first ends the run.
 
     Raises OptionError naming the option where a value makes no sense.
     """
@@ -31,14 +34,6 @@ class TrainingOptions:
     minutes: float = _option(0.0, "time budget in minutes; the learning rate follows elapsed time (0: none)")
     steps: int = _option(0, "budget in updates (0: none)")
     epochs: float = _option(0.0, "budget in passes over the training part (0: none)")
-    lanes: int = _option(64, "parallel streams of contiguous text: the batch size")
-    window: int = _option(100, "steps of back-propagation through time")
-    random_window: bool = _option(
-        False, "draw the window's length anew for every batch (Merity et al. 2018, section 5)"
-    )
-    fresh: float = _option(
-        0.01, "chance that a lane forgets its state before a window, so that the model also learns to begin"
-    )
     optimiser: str = _option("adamw", "the update rule", OPTIMISERS)
     lr: float = _option(0.003, "learning rate at its highest")
     momentum: float = _option(0.9, "momentum of --optimiser momentum", acts={"optimiser": ("momentum",)})
@@ -82,11 +77,10 @@ class TrainingOptions:
             "seed",
         ):
             self._check(name, "0 or more", getattr(self, name) >= 0)
-        for name in ("lanes", "window", "accumulate"):
-            self._check(name, "1 or more", getattr(self, name) >= 1)
+        self._check("accumulate", "1 or more", self.accumulate >= 1)
         for name in ("momentum", "beta2", "average"):
             self._check(name, "at least 0 and below 1", 0 <= getattr(self, name) < 1)
-        for name in ("warmup", "final_lr", "fresh"):
+        for name in ("warmup", "final_lr"):
             self._check(name, "a share, from 0 to 1", 0 <= getattr(self, name) <= 1)
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             value = getattr(self, name)
@@ -101,10 +95,14 @@ class TrainingOptions:
             raise OptionError(name, f"expected {expected}; got {value!r}.{hint}")
 
     @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many sequences are in a batch."""
+
+    @property
+    @abstractmethod
     def selects(self) -> bool:
-        """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD, or an
-        evaluation every so many steps."""
-        return self.patience > 0 or self.evaluate_every > 0 or self.schedule == "plateau" or self.optimiser == "asgd"
+        """True where training looks at a validation part."""
 
     def budget(self) -> str:
         """The budget in words, as it is shown: `15 minutes`, `2000 steps or 3 epochs`."""
@@ -114,3 +112,57 @@ class TrainingOptions:
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values, for JSON."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamTraining(TrainingOptions):
+    """Training on streams of contiguous text (data.streams.Streams)."""
+
+    lanes: int = _option(64, "parallel streams of contiguous text: the batch size")
+    window: int = _option(100, "steps of back-propagation through time")
+    random_window: bool = _option(
+        False, "draw the window's length anew for every batch (Merity et al. 2018, section 5)"
+    )
+    fresh: float = _option(
+        0.01, "chance that a lane forgets its state before a window, so that the model also learns to begin"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lanes", "window"):
+            self._check(name, "1 or more", getattr(self, name) >= 1)
+        self._check("fresh", "a share, from 0 to 1", 0 <= self.fresh <= 1)
+
+    @property
+    def rows(self) -> int:
+        """The lanes."""
+        return self.lanes
+
+    @property
+    def selects(self) -> bool:
+        """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD, or an
+        evaluation every so many steps."""
+        return self.patience > 0 or self.evaluate_every > 0 or self.schedule == "plateau" or self.optimiser == "asgd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleTraining(TrainingOptions):
+    """Training on separate examples, in batches of about equal length (data.buckets.Buckets)."""
+
+    batch: int = _option(64, "most examples in a batch")
+    batch_tokens: int = _option(0, "most tokens in a batch, padding counted (0: no limit but --batch)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("batch", "1 or more", self.batch >= 1)
+        self._check("batch_tokens", "0 or more", self.batch_tokens >= 0)
+
+    @property
+    def rows(self) -> int:
+        """The most examples in a batch."""
+        return self.batch
+
+    @property
+    def selects(self) -> bool:
+        """Always: the weights that are best on the validation part are kept."""
+        return True

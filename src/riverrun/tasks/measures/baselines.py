@@ -29,7 +29,7 @@ from riverrun.tasks.measures.blocks import Blocks, Floats
 from riverrun.tasks.measures.evaluation import carried_nats, unknown_tokens
 from riverrun.tasks.measures.intervals import bootstrap
 from riverrun.training.loop import fit
-from riverrun.training.options import TrainingOptions
+from riverrun.training.options import StreamTraining
 
 COUNTED = 5_000_000  # training tokens that n-grams are counted from: the last ones, of a longer text
 PICKED = 1_000_000  # held-out tokens that pick an order: the first ones, of a longer part
@@ -40,7 +40,7 @@ UNSMOOTHED = 10  # the order that the lectures show (Goldberg 2015)
 COMPRESSED = 8_000_000  # bytes of training text that xz gets: the last ones, of a longer text
 BLOCK = 1 << 16  # tokens turned into text at once
 WINDOW_MODEL = LanguageModelOptions(model="window", hidden=256, embedding=32, context=8, dropout=0.0)
-WINDOW_TRAINING = TrainingOptions(lanes=64, window=50, lr=0.01, steps=1000, precision="float32")
+WINDOW_TRAINING = StreamTraining(lanes=64, window=50, lr=0.01, steps=1000, precision="float32")
 
 
 @dataclass(frozen=True, kw_only=True)
