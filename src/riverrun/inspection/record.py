@@ -2,6 +2,39 @@
 
 A run may be young, killed, or made by another version, so nothing is required: what is missing or unreadable is named
 in `missing`, with the way to get it.
+
+What a task writes into eval/ for its report. Every file is one JSON object; a key with "?" may be left out; text is
+plain text and may hold anything. Instead of what it should hold, a file may say why there is nothing to show:
+{"absent": "This model has no attention."}; the report passes that sentence on.
+
+metrics.json       {"task", "part": "test", "count": how many were judged, "figures": [FIGURE, ...], "baselines": [
+                   {"name", "figures": [FIGURE, ...], "seconds": made in, or null, "note", "limit"?: what it may learn
+                   from at most}, ...], "unit"?: noun of one prediction ("label", "word", "phoneme"), "of"?: what `count`
+                   counts, in the plural ("names"), "loss"?: nats per prediction of this part, which the curves are
+                   compared with, "remarks"?: [further sentences]}
+    FIGURE         {"name", "value": x or null, "low", "high": 95 % interval, or null, "unit", "better": "higher" or
+                   "lower"}. The first one is compared; baselines have the same names. unit "share": the value is from
+                   0 to 1 and shown in per cent; "" (F1, BLEU): as it is; anything else is written behind it ("nats").
+confusion.json     {"labels": [...], "counts": [[int]]: row = true, column = predicted, "of"?: "words"}. For several
+                   labels a text instead of counts "yes_no": [[true and predicted, predicted only, true only, neither]
+                   of each label].
+calibration.json   {"bins": [{"low", "high": edges of the bin from 0 to 1, "count", "confidence": the mean probability of
+                   what was predicted, or null where count is 0, "accuracy": share of it that was right, or null}, ...],
+                   "ece": expected calibration error from 0 to 1}
+mistakes.json      {"items": [{"text", "at"?: [begin, end] of the characters of text that are meant, "expected",
+                   "predicted": text, or a list of texts (several labels, several references), "probability"?: of what
+                   was predicted, or null, "file"?: "name:line"}, ...]}, the worst first.
+importance.json    {"method": ["attention", "gradient"], one or both, "correlation": mean rank correlation of the two
+                   over the items or a larger set, or null, "joint"?: what stands between two tokens, " " where absent,
+                   "items": [{"label": true, "predicted", "tokens": [...], "attention": [weight of each token] or null,
+                   "gradient": [of each token, > 0 where it speaks for what was predicted, < 0 against] or null}, ...]}
+lengths.json       {"unit": what is counted ("source words"), "rows": [{"low", "high": lengths, both included, high null
+                   for "and more", "count", "figures": {name: x, or {"value", "low", "high"}}}, ...]}; names as in
+                   metrics.json, from where unit and direction are taken.
+alignments.json    {"items": [{"source": [...], "target": [...], "weights": [[share of each source token] of each target
+                   token]}, ...]}
+surprise.json      {"tokens", "nats": [of each, null where not predicted], "top"?: [[[token, probability], ...] of each]}
+novelty.json       {"unit", "text", "sample" and "held_out": {"longest": {"length", "in_sample"}, "new": {n: share}}}
 """
 
 from __future__ import annotations
