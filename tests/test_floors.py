@@ -16,7 +16,7 @@ FLOOR = {
     **dict.fromkeys(("errors", "sequences", "files"), 0),
     **dict.fromkeys(("engine", "data"), 1),
     "cells": 2,
-    **dict.fromkeys(("layers", "nn"), 3),
+    **dict.fromkeys(("layers", "attention", "nn"), 3),
     "models": 4,
     **dict.fromkeys(("training", "decoding"), 5),
     **dict.fromkeys(("tasks", "configuration", "combinations", "presets", "run"), 6),
