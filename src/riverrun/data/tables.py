@@ -48,7 +48,7 @@ def _json_row(number: int, line: str, field: str) -> Row:
         return Row(number, wrong=f"no field {field!r}; it has {there} (name it with --field).{nearest(field, row)}")
     if not isinstance(row[field], str):
         return Row(number, wrong=f"field {field!r}: expected text, got {_short(json.dumps(row[field]))}")
-    part, wrong = _part(row.get("split", ""))
+    part, wrong = part_of(row.get("split", ""))
     return Row(number, row[field], part, wrong)
 
 
@@ -84,11 +84,16 @@ def csv_rows(table: Iterator[str], name: str, field: str, *, tabs: bool) -> Iter
         if len(row) != len(header):
             yield Row(reader.line_num, wrong=f"expected {len(header)} columns as in the header, got {len(row)}")
             continue
-        part, wrong = _part(row[split] if split is not None else "")
+        part, wrong = part_of(row[split] if split is not None else "")
         yield Row(reader.line_num, row[text], part, wrong)
 
 
-def _part(value: object) -> tuple[str, str | None]:
+def part_of(value: object) -> tuple[str, str | None]:
+    """The part that a `split` field or column names ("" for none), and what is wrong with it.
+
+    >>> part_of("Dev")
+    ('valid', None)
+    """
     if value == "":
         return "", None
     part = _PARTS.get(value.strip().lower()) if isinstance(value, str) else None

@@ -27,6 +27,7 @@ _HOMES = {
     "chars": ("riverrun.data.characters", "Characters"),
     "bytes": ("riverrun.data.characters", "Bytes"),
     "words": ("riverrun.data.words", "Words"),
+    "spaces": ("riverrun.data.spaced", "Spaced"),
     "bpe": ("riverrun.data.subwords", "Subwords"),
 }
 
@@ -165,9 +166,15 @@ def _kind_of(content: dict[str, Any]) -> str:
     """The kind, from the parts of a tokenizer.json that tell them apart."""
     model, before = content["model"], content["pre_tokenizer"]
     if model["type"] == "WordLevel":
-        return "chars" if before["pattern"]["Regex"] == r"[\s\S]" else "words"
+        return _by_pattern(before["pattern"]["Regex"])
     if before["type"] == "ByteLevel" and not model["merges"]:
         return "bytes"
     if before["type"] == "Sequence":
         return "bpe"
     raise ValueError(f"unexpected model {model['type']!r} after {before['type']!r}")
+
+
+def _by_pattern(pattern: str) -> str:
+    from riverrun.data.spaced import PATTERN
+
+    return {r"[\s\S]": "chars", PATTERN: "spaces"}.get(pattern, "words")

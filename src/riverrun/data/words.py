@@ -22,14 +22,14 @@ from riverrun.errors import DataError, UsageError
 DEFAULT_SIZE = 20_000
 # Both classes are written out, since \w and \s differ between the regular expressions of Python and of `tokenizers`
 # (Python's \w breaks words at the vowel signs of Indic scripts, for one), and both have to cut alike.
-_SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _MARK = (
     "!-/:-@\\[-\\^`{-~\xa1-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u0589\u05be\u060c\u061b\u061f\u06d4\u0964\u0965"
     "\u2010-\u2027\u2030-\u205e\u20a0-\u20c0\u2190-\u2bff\u3001-\u3003\u3008-\u301f\u30fb"
     "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\U0001f000-\U0001faff"
 )
-_LETTERS = f"[^{_SPACE}{_MARK}]+"
-PATTERN = f" ?{_LETTERS}(?:['’]{_LETTERS})*| ?[{_MARK}]|[{_SPACE}]"
+_LETTERS = f"[^{SPACE}{_MARK}]+"
+PATTERN = f" ?{_LETTERS}(?:['’]{_LETTERS})*| ?[{_MARK}]|[{SPACE}]"
 _FIND = re.compile(PATTERN)
 
 
