@@ -20,12 +20,16 @@ MOST_POINTS = 900  # a path with more of them looks the same and is larger
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A curve: its points in order of x, its name beside its end, its class in the style sheet; dots at its points?"""
+    """A curve: its points in order of x, its name beside its end, its class in the style sheet; dots at its points?
+
+    ranges: (x, low, high) each, drawn as vertical lines through the points: their intervals.
+    """
 
     points: Sequence[Point]
     style: str
     label: str = ""
     dots: bool = False
+    ranges: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +63,14 @@ def line_chart(
     describe: str,
     x_label: str = "",
     levels: Sequence[Level] = (),
+    x_names: Sequence[str] | None = None,
     y_range: tuple[float, float] | None = None,
     frame: Frame | None = None,
 ) -> str:
     """An SVG element with curves and horizontal levels, each named beside its end.
 
-    title, describe: what a screen reader says. y_range: what lies outside is cut off; None shows everything.
+    title, describe: what a screen reader says. x_names: what stands below x = 0, 1, ... in place of numbers. y_range:
+    what lies outside is cut off; None shows everything.
     Raises ValueError where no line has a point.
     """
     frame = frame or Frame()
@@ -74,7 +80,10 @@ def line_chart(
     if not points:
         raise ValueError("line_chart needs at least one point.")
     x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
-    y_low, y_high = y_range or _range([*(y for _, y in points), *(level.value for level in levels)])
+    if x_names is not None:
+        x_low, x_high = -0.5, len(x_names) - 0.5
+    ends = [y for line in lines for _, low, high in line.ranges for y in (low, high)]
+    y_low, y_high = y_range or _range([*(y for _, y in points), *(level.value for level in levels), *ends])
     x_high = x_high if x_high > x_low else x_low + 1
     plot_right, plot_bottom = frame.width - frame.right, frame.height - frame.bottom
 
@@ -91,7 +100,7 @@ def line_chart(
         f'<clipPath id="{clip}"><rect x="{frame.left - 5:g}" y="{frame.top - 5:g}" '
         f'width="{plot_right - frame.left + 10:g}" height="{plot_bottom - frame.top + 10:g}"/></clipPath>',
     ]
-    parts += _axes(frame, at, (x_low, x_high), (y_low, y_high), x_label)
+    parts += _axes(frame, at, (x_low, x_high), (y_low, y_high), x_label, x_names)
     for level in levels:
         y = at(x_low, level.value)[1]
         parts.append(f'<path class="{level.style}" d="M{frame.left:g} {y:.1f}H{plot_right:g}"/>')
@@ -99,6 +108,11 @@ def line_chart(
         places = [at(x, y) for x, y in thinned(line.points)]
         path = "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(places))
         parts.append(f'<path class="{line.style}" clip-path="url(#{clip})" d="{path}"/>')
+        spans = "".join(
+            f"M{at(x, low)[0]:.1f} {at(x, low)[1]:.1f}V{at(x, high)[1]:.1f}" for x, low, high in line.ranges
+        )
+        if spans:
+            parts.append(f'<path class="{line.style} span" clip-path="url(#{clip})" d="{spans}"/>')
         if line.dots or len(places) == 1:
             circles = "".join(f'<circle class="{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3.4"/>' for x, y in places)
             parts.append(f'<g clip-path="url(#{clip})">{circles}</g>')
@@ -118,7 +132,12 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _axes(
-    frame: Frame, at: _Place, x_range: tuple[float, float], y_range: tuple[float, float], x_label: str
+    frame: Frame,
+    at: _Place,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    x_label: str,
+    x_names: Sequence[str] | None,
 ) -> list[str]:
     right, bottom = frame.width - frame.right, frame.height - frame.bottom
     parts = []
@@ -126,16 +145,25 @@ def _axes(
         y = at(x_range[0], value)[1]
         parts.append(f'<path class="axis" d="M{frame.left:g} {y:.1f}H{right:g}"/>')
         parts.append(f'<text x="{frame.left - 9:g}" y="{y + 4.5:.1f}" text-anchor="end">{short(value)}</text>')
-    for value in ticks(*x_range, most=max(2, int((right - frame.left) / 96))):
+    most = max(2, int((right - frame.left) / 96))
+    named = (
+        [(value, short(value)) for value in ticks(*x_range, most=most)] if x_names is None else _named(x_names, most)
+    )
+    for value, name in named:
         x = at(value, y_range[0])[0]
         parts.append(f'<path class="base" d="M{x:.1f} {bottom:g}v5"/>')
-        anchor = "end" if x > right - 20 and frame.right < 30 else "middle"
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 20:g}" text-anchor="{anchor}">{short(value)}</text>')
+        anchor = "end" if x > right - 20 and frame.right < 30 and x_names is None else "middle"
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 20:g}" text-anchor="{anchor}">{escape(name)}</text>')
     parts.append(f'<path class="base" d="M{frame.left:g} {bottom:g}H{right:g}"/>')
     if x_label:
         x, y = (frame.left + right) / 2, frame.height - 5
         parts.append(f'<text x="{x:g}" y="{y:g}" text-anchor="middle">{escape(x_label)}</text>')
     return parts
+
+
+def _named(names: Sequence[str], most: int) -> list[tuple[float, str]]:
+    """Every name, or every second, third, ..., so that at most about `most` of them stand below the axis."""
+    return [(float(i), names[i]) for i in range(0, len(names), math.ceil(len(names) / most) or 1)]
 
 
 def ticks(low: float, high: float, *, most: int) -> list[float]:

@@ -60,7 +60,8 @@ def own_result(metrics: Mapping[str, Any], name: str = "this model", state: str 
 def baselines(metrics: Mapping[str, Any]) -> list[Result]:
     """The baselines, best first; one without a finite figure is left out (a model that gives 0 to what occurred)."""
     found = []
-    for entry in metrics.get("baselines") or []:
+    entries = metrics.get("baselines")
+    for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry, dict):
             continue
         nats, bits = number(entry.get("nats_per_character")), number(entry.get("bits_per_character"))
@@ -72,7 +73,7 @@ def baselines(metrics: Mapping[str, Any]) -> list[Result]:
 
 
 def findings(run: RunRecord) -> list[Finding]:
-    """Everything there is to say about a run, the most important first."""
+    """Everything there is to say about a language model's run, the most important first."""
     own, others = own_result(run.metrics), baselines(run.metrics)
     said = [
         _against_baselines(own, others),
@@ -80,10 +81,15 @@ def findings(run: RunRecord) -> list[Finding]:
         _still_learning(run),
         _state(run.metrics),
         _unknown(run.metrics),
-        _copying(run.novelty),
+        _copying(run.result("novelty")),
         _trouble(run),
     ]
     return [finding for finding in said if finding is not None]
+
+
+def training_findings(run: RunRecord) -> list[Finding]:
+    """What there is to say about the training of any task."""
+    return [finding for finding in (_fit(run), _still_learning(run), _trouble(run)) if finding is not None]
 
 
 def _against_baselines(own: Result | None, others: Sequence[Result]) -> Finding | None:
@@ -114,24 +120,30 @@ def final_training_nats(run: RunRecord) -> float | None:
     return fmean(values[-max(1, len(values) // 20) :]) if values else None
 
 
+def held_out_nats(metrics: Mapping[str, Any]) -> float | None:
+    """The loss on the held-out part, in nats per token: a language model's with carried state, another's "loss"."""
+    carried = metrics.get("carried")
+    return number(carried.get("nats") if isinstance(carried, dict) else metrics.get("loss"))
+
+
 def _fit(run: RunRecord) -> Finding | None:
-    train = final_training_nats(run)
-    carried = run.metrics.get("carried")
-    test = number(carried.get("nats")) if isinstance(carried, dict) else None
+    train, test = final_training_nats(run), held_out_nats(run.metrics)
+    what = "text" if own_result(run.metrics) is not None else "data"
     if train is None or test is None or test <= 0:
         return None
-    figures = f"{train:.3f} nats per {run.unit} at the end of training, {test:.3f} on held-out text"
+    figures = f"{train:.3f} nats per {run.unit} at the end of training, {test:.3f} on held-out {what}"
     gap = (test - train) / test
     if gap > 0.25:
         return Finding(
-            "warn", f"It fits the training text much better than new text ({figures}): more dropout or more text helps."
+            "warn",
+            f"It fits the training {what} much better than new {what} ({figures}): more dropout or more {what} helps.",
         )
     if gap > 0.08:
-        return Finding("plain", f"It fits the training text somewhat better than new text: {figures}.")
+        return Finding("plain", f"It fits the training {what} somewhat better than new {what}: {figures}.")
     return Finding(
         "plain",
-        f"It fits new text about as well as the training text ({figures}; dropout is active in the first): a larger "
-        "model or a longer run has room.",
+        f"It fits new {what} about as well as the training {what} ({figures}; dropout is active in the first): a "
+        "larger model or a longer run has room.",
     )
 
 

@@ -50,6 +50,19 @@ def figures(entries: Sequence[tuple[str, str, str, str]]) -> str:
     return f'<dl class="figures">{cards}</dl>'
 
 
+SIGNS = {"good": ("✓", "Good"), "warn": ("!", "Mind"), "plain": ("·", "Note")}
+
+
+def sentences(entries: Sequence[tuple[str, str]]) -> str:
+    """Sentences with a sign each: (good, warn or plain; the text). Empty where there are none."""
+    said = "".join(
+        f'<li class="{tone}"><span class="sign" aria-hidden="true">{SIGNS[tone][0]}</span>'
+        f'<span class="off">{SIGNS[tone][1]}: </span>{escape(text)}</li>'
+        for tone, text in entries
+    )
+    return f'<ul class="findings">{said}</ul>' if said else ""
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """A table of text whose first column names its row; the others are figures, set to the right."""
     top = "".join(f'<th scope="col"{"" if i == 0 else " class=n"}>{escape(cell)}</th>' for i, cell in enumerate(head))
@@ -115,6 +128,26 @@ def _file(entry: Mapping[str, Any]) -> str:
 
 def _lines(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def cut(items: Sequence[Any], most: int, what: str) -> str:
+    """A note that a list was cut, as the reader has to know; empty where it was not. what: its items, in the plural.
+
+    >>> cut(range(30), 20, "mistakes")
+    '<p class="note">Of 30 mistakes the first 20 are shown.</p>'
+    """
+    if len(items) <= most:
+        return ""
+    return f'<p class="note">Of {len(items):,} {escape(what)} the first {most:,} are shown.</p>'
+
+
+def clipped(text: str, most: int) -> str:
+    """At most `most` characters of a text, the last of them "…" where something was left out.
+
+    >>> clipped("abcdef", 4), clipped("abcd", 4)
+    ('abc…', 'abcd')
+    """
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def absent(text: str) -> str:

@@ -7,20 +7,20 @@ What a task writes into eval/ for its report. Every file is one JSON object; a k
 plain text and may hold anything. Instead of what it should hold, a file may say why there is nothing to show:
 {"absent": "This model has no attention."}; the report passes that sentence on.
 
-metrics.json       {"task", "part": "test", "count": how many were judged, "figures": [FIGURE, ...], "baselines": [
-                   {"name", "figures": [FIGURE, ...], "seconds": made in, or null, "note", "limit"?: what it may learn
-                   from at most}, ...], "unit"?: noun of one prediction ("label", "word", "phoneme"), "of"?: what `count`
-                   counts, in the plural ("names"), "loss"?: nats per prediction of this part, which the curves are
-                   compared with, "remarks"?: [further sentences]}
+metrics.json       {"task", "part": "test", "count": how many were judged, "figures": [FIGURE, ...], "baselines":
+                   [{"name", "figures": [FIGURE, ...], "seconds": made in, or null, "note", "limit"?: what it may learn
+                   from at most}, ...], "unit"?: noun of one prediction ("label", "word", "phoneme"), "of"?: what
+                   `count` counts, in the plural ("names"), "loss"?: nats per prediction of this part, which the curves
+                   are compared with, "remarks"?: [further sentences]}
     FIGURE         {"name", "value": x or null, "low", "high": 95 % interval, or null, "unit", "better": "higher" or
                    "lower"}. The first one is compared; baselines have the same names. unit "share": the value is from
                    0 to 1 and shown in per cent; "" (F1, BLEU): as it is; anything else is written behind it ("nats").
 confusion.json     {"labels": [...], "counts": [[int]]: row = true, column = predicted, "of"?: "words"}. For several
                    labels a text instead of counts "yes_no": [[true and predicted, predicted only, true only, neither]
                    of each label].
-calibration.json   {"bins": [{"low", "high": edges of the bin from 0 to 1, "count", "confidence": the mean probability of
-                   what was predicted, or null where count is 0, "accuracy": share of it that was right, or null}, ...],
-                   "ece": expected calibration error from 0 to 1}
+calibration.json   {"bins": [{"low", "high": edges of the bin from 0 to 1, "count", "confidence": the mean probability
+                   of what was predicted, or null where count is 0, "accuracy": share of it that was right, or null},
+                   ...], "ece": expected calibration error from 0 to 1}
 mistakes.json      {"items": [{"text", "at"?: [begin, end] of the characters of text that are meant, "expected",
                    "predicted": text, or a list of texts (several labels, several references), "probability"?: of what
                    was predicted, or null, "file"?: "name:line"}, ...]}, the worst first.
@@ -31,10 +31,12 @@ importance.json    {"method": ["attention", "gradient"], one or both, "correlati
 lengths.json       {"unit": what is counted ("source words"), "rows": [{"low", "high": lengths, both included, high null
                    for "and more", "count", "figures": {name: x, or {"value", "low", "high"}}}, ...]}; names as in
                    metrics.json, from where unit and direction are taken.
-alignments.json    {"items": [{"source": [...], "target": [...], "weights": [[share of each source token] of each target
-                   token]}, ...]}
-surprise.json      {"tokens", "nats": [of each, null where not predicted], "top"?: [[[token, probability], ...] of each]}
+alignments.json    {"items": [{"source": [...], "target": [...], "weights": [[share of each source token] of each
+                   target token]}, ...]}
+surprise.json      {"tokens", "nats": [of each, null where not predicted], "top"?: [[[token, chance], ...] of each]}
 novelty.json       {"unit", "text", "sample" and "held_out": {"longest": {"length", "in_sample"}, "new": {n: share}}}
+
+Of data.json it reads "unit" (as above), "parts": {"train": {noun in the plural: how many, ...}, ...} and "files".
 """
 
 from __future__ import annotations
@@ -48,9 +50,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from riverrun import tasks
 from riverrun.errors import DataError
 
 Event = Mapping[str, Any]
+
+DEFAULT_TASK = "lm"  # of folders that do not say
+RESULTS = {
+    "metrics": "the result on held-out data and the baselines",
+    "surprise": "held-out text coloured by surprise",
+    "novelty": "how much of a sample was copied",
+    "confusion": "what is taken for what",
+    "calibration": "whether its probabilities can be believed",
+    "mistakes": "the worst mistakes",
+    "importance": "which tokens mattered",
+    "lengths": "the result by length",
+    "alignments": "what it looked at for each word it wrote",
+}
+"""What eval/NAME.json shows. It is asked for where a part of the report is called NAME; metrics.json always."""
 
 
 class Missing(NamedTuple):
@@ -74,6 +91,9 @@ class RunRecord:
     """What a run folder says. Empty mappings and sequences stand for what it does not."""
 
     path: Path
+    task: str
+    kind: str  # what the task makes, as a title says it: "language model"
+    parts: Sequence[str]  # of the report, in order
     steps: Sequence[Event]  # one an optimiser step that was logged, in order, a resumed run's repeats dropped
     evaluations: Sequence[Event]
     skipped: Sequence[Event]
@@ -85,10 +105,18 @@ class RunRecord:
     configuration: Mapping[str, Any]
     configuration_text: str
     model: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    surprise: Mapping[str, Any]
-    novelty: Mapping[str, Any]
+    results: Mapping[str, Mapping[str, Any]]  # by name: what eval/NAME.json holds
     missing: Sequence[Missing]
+
+    def result(self, name: str) -> Mapping[str, Any]:
+        """What eval/NAME.json holds; empty where it is not there, or says why there is nothing to show."""
+        content = self.results.get(name, {})
+        return {} if "absent" in content else content
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What eval/metrics.json holds."""
+        return self.result("metrics")
 
     @property
     def name(self) -> str:
@@ -114,8 +142,11 @@ class RunRecord:
         return max(found) if found else None
 
 
-def read_run(path: Path) -> RunRecord:
-    """Read a run folder. Raises DataError where `path` is no folder; everything else is told by `missing`."""
+def read_run(path: Path, parts: Sequence[str] | None = None) -> RunRecord:
+    """Read a run folder. Raises DataError where `path` is no folder; everything else is told by `missing`.
+
+    parts: of the report; None: those that the run's task names.
+    """
     if not path.is_dir():
         raise DataError(f"{path}: not a folder. Expected a run folder, as `riverrun train` makes it.")
     missing: list[Missing] = []
@@ -128,24 +159,48 @@ def read_run(path: Path) -> RunRecord:
     except tomllib.TOMLDecodeError as error:
         configuration = {}
         missing.append(Missing("run.toml", "the configuration", f"not readable as TOML ({error})"))
+    data = _json(path, "data.json", "what the data were and how they were split", begins, missing)
+    task = next((name for of in (configuration, data) if isinstance(name := of.get("task"), str)), DEFAULT_TASK)
+    kind, named = _declared(task, path)
+    parts = named if parts is None else parts
+    samples = _samples(path, log, missing)
+    if not samples and "samples" in parts:
+        remedy = f"riverrun sample {path}" if task == DEFAULT_TASK else "it is written while a run trains"
+        missing.append(Missing("samples/", "what the model wrote", remedy))
+    environment = _json(path, "env.json", "versions, device and the kernel chosen", begins, missing)
+    model = _json(path, "model/config.json", "the model's size", "it is written when training ends", missing)
+    results = {
+        name: _json(path, f"eval/{name}.json", shows, evaluate, missing)
+        for name, shows in RESULTS.items()
+        if name in parts or name == "metrics"
+    }
     return RunRecord(
         path=path,
+        task=task,
+        kind=kind,
+        parts=parts,
         steps=steps,
         evaluations=_in_order([event for event in log if event.get("event") == "evaluation"]),
         skipped=[event for event in log if event.get("event") == "skipped"],
         started=next((event for event in log if event.get("event") == "start"), {}),
         ended=next((event for event in reversed(log) if event.get("event") == "end"), {}),
-        samples=_samples(path, log, missing),
-        data=_json(path, "data.json", "what the data were and how they were split", begins, missing),
-        environment=_json(path, "env.json", "versions, device and the kernel chosen", begins, missing),
+        samples=samples,
+        data=data,
+        environment=environment,
         configuration=configuration,
         configuration_text=configuration_text,
-        model=_json(path, "model/config.json", "the model's size", "it is written when training ends", missing),
-        metrics=_json(path, "eval/metrics.json", "the result on held-out text and the baselines", evaluate, missing),
-        surprise=_json(path, "eval/surprise.json", "held-out text coloured by surprise", evaluate, missing),
-        novelty=_json(path, "eval/novelty.json", "how much of a sample was copied", evaluate, missing),
+        model=model,
+        results=results,
         missing=missing,
     )
+
+
+def _declared(name: str, path: Path) -> tuple[str, Sequence[str]]:
+    """The kind of a task and the parts of its report; of a task of another version, the parts that it has files for."""
+    for task in tasks.all_tasks():
+        if task.name == name:
+            return re.sub(r"^an? ", "", task.summary.split(":")[0]), task.report
+    return name, ("scores", "curves", "baselines", *(of for of in RESULTS if (path / "eval" / f"{of}.json").is_file()))
 
 
 def number(value: Any) -> float | None:
@@ -233,6 +288,4 @@ def _samples(path: Path, log: Sequence[Event], missing: list[Missing]) -> list[S
         digits = re.search(r"\d+", file.stem)
         if text.strip() and text.strip() not in samples:
             samples[text.strip()] = Sample(int(digits[0]) if digits else None, file.stem, text)
-    if not samples:
-        missing.append(Missing("samples/", "what the model wrote", f"riverrun sample {path}"))
     return sorted(samples.values(), key=lambda s: (s.step is None, s.step or 0))

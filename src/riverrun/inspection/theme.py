@@ -12,11 +12,13 @@ HEAT = (0.0, 0.07, 0.15, 0.24, 0.34, 0.45, 0.57, 0.70, 0.85)
 _LIGHT = """
   --page: #fbfaf6; --card: #ffffff; --ink: #1b262c; --soft: #56646d; --line: #e4e0d6; --well: #f3f1ea;
   --model: #0a6c8c; --model-soft: #cfe4ea; --valid: #b4481b; --other: #7f8d96; --mark: #ffe49a; --heat: 226, 88, 34;
+  --calm: 64, 158, 196;
   --good: #1d7a4c; --warn: #a35200; --river: #0a6c8c;
 """
 _DARK = """
   --page: #11171b; --card: #182026; --ink: #e5eaec; --soft: #9cabb4; --line: #2b363e; --well: #1f2930;
   --model: #62c3e0; --model-soft: #1e4654; --valid: #f0935f; --other: #7d8c96; --mark: #6b5310; --heat: 205, 66, 20;
+  --calm: 30, 104, 135;
   --good: #6bcf9b; --warn: #f0b25f; --river: #3d8ba3;
 """
 
@@ -77,6 +79,11 @@ svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .test { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 2 4; }
 .chart text.t-model { fill: var(--model); } .chart text.t-valid { fill: var(--valid); }
 .chart text.t-test { fill: var(--ink); } .chart text.t-other { fill: var(--soft); }
+.chart path.rival { stroke: var(--other); stroke-width: 2.4; } .chart path.span { stroke-width: 1.4; opacity: .75; }
+.dot.model { fill: var(--model); } .dot.rival { fill: var(--other); stroke: none; }
+.chart text.t-rival { fill: var(--ink); }
+.chart .field { fill: var(--well); } .chart text.in { fill: var(--ink); font-size: 12px; pointer-events: none; }
+.chart .look { fill: var(--model); } .chart .bin { fill: var(--model); opacity: .3; }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
 .card > table { min-width: 600px; }
 caption { text-align: left; color: var(--soft); font-size: 14px; padding-bottom: 8px; }
@@ -115,6 +122,10 @@ mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 1px
   transform: translateX(-50%); width: max-content; max-width: 90vw; padding: 11px 17px; border-radius: 10px;
   background: var(--ink); color: var(--page); white-space: pre-wrap; font-size: 14px; line-height: 1.5;
   box-shadow: 0 6px 26px rgba(0, 0, 0, .35); pointer-events: none; }
+.words { line-height: 2; } .words span { border-radius: 3px; padding: 2px 1px; }
+.against { text-decoration: underline dotted; text-underline-offset: 3px; }
+.said { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 8px 0 0; font-size: 15px; }
+.said dt { color: var(--soft); } .said dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 details { margin: 12px 0; } summary { cursor: pointer; color: var(--model); font-size: 15px; }
 details[open] summary { margin-bottom: 10px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(310px, 1fr)); gap: 14px; margin-top: 14px; }
@@ -141,13 +152,30 @@ footer { padding-top: 26px; padding-bottom: 46px; color: var(--soft); font-size:
   .figures { grid-template-columns: repeat(4, 1fr); } .figure .value { font-size: 17pt; }
   .pair { grid-template-columns: repeat(3, 1fr); } .wide svg.chart { min-width: 0; } section { padding-top: 20px; }
   .surprise { max-height: none; overflow: visible; }
-  .surprise span, .legend li, .track i, .track u, mark { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .surprise span, .words span, .chart rect, .legend li, .track i, .track u, mark { print-color-adjust: exact;
+    -webkit-print-color-adjust: exact; }
 }
 """
 
 
 def style_sheet() -> str:
     """The style sheet as text, ready for a `<style>` element."""
-    levels = "".join(f".s{level} {{ background: rgba(var(--heat), {share}); }}\n" for level, share in enumerate(HEAT))
-    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{{_DARK}}} }}"
-    return f":root {{{_LIGHT}}}\n{dark}\n{_SHEET}{levels}"
+    levels = "".join(
+        f".{name}{level} {{ background: rgba(var(--{ground}), {share}); fill: rgba(var(--{ground}), {share}); }}\n"
+        for name, ground in (("s", "heat"), ("c", "calm"))
+        for level, share in enumerate(HEAT)
+    )
+    return f":root {{{_LIGHT}}}\n{_dark()}\n{_SHEET}{levels}"
+
+
+def picture_sheet() -> str:
+    """What a picture needs of it that is a file of its own."""
+    return (
+        f":root {{{_LIGHT}}} {_dark()} text {{ fill: var(--soft); font: 13px system-ui, sans-serif; }} "
+        ".label { font-weight: 600; } .sheet { fill: var(--card); } .field { fill: var(--well); } "
+        ".look { fill: var(--model); }"
+    )
+
+
+def _dark() -> str:
+    return f"@media screen and (prefers-color-scheme: dark) {{ :root {{{_DARK}}} }}"

@@ -6,7 +6,8 @@ from html import escape
 
 from riverrun.inspection import page
 from riverrun.inspection.charts import SMALL, Frame, Level, Line, Point, line_chart, smooth, thinned
-from riverrun.inspection.findings import baselines, final_training_nats, own_result
+from riverrun.inspection.findings import baselines, final_training_nats, held_out_nats, own_result
+from riverrun.inspection.part import Part
 from riverrun.inspection.record import RunRecord, number, pairs
 
 SMALL_CHARTS = (
@@ -24,10 +25,10 @@ def curves(run: RunRecord) -> str:
     valid = pairs(run.evaluations, "step", "valid_nats")
     levels, level_values = [], []
     own = own_result(run.metrics)
-    carried = run.metrics.get("carried")
-    test = number(carried.get("nats")) if isinstance(carried, dict) else None
+    test = held_out_nats(run.metrics)
     if test is not None:
-        levels.append(Level(value=test, label=f"held-out text {test:.3f}", style="test"))
+        what = "text" if own is not None else "data"
+        levels.append(Level(value=test, label=f"held-out {what} {test:.3f}", style="test"))
         level_values.append(test)
     best = next(iter(baselines(run.metrics)), None)
     if best is not None and own is not None and test is not None:
@@ -153,3 +154,6 @@ def header_curve(run: RunRecord) -> str:
         f'<path fill="none" stroke="currentColor" stroke-width="2" vector-effect="non-scaling-stroke" d="M{bank[1:]}"/>'
         "</svg>"
     )
+
+
+PART = Part("learning", "How it learnt", curves)
