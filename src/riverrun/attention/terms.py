@@ -11,6 +11,7 @@ def coverage(attended: Tensor, w: Tensor) -> Tensor:
 
     attended: [..., S], c.  w: [a].  Returns [..., S, a].
 
+    >>> import torch
     >>> coverage(torch.tensor([0.5, 0.0]), torch.tensor([2.0]))
     tensor([[1.],
             [0.]])
@@ -25,6 +26,7 @@ def location(weights: Tensor, filters: Tensor, U: Tensor) -> Tensor:
         beyond a sequence's end looks like what lies before its begin.
     filters: [k, 2 r + 1], F: filter j reads the positions s - r to s + r.  U: [a, k].  Returns [B, S, a].
 
+    >>> import torch
     >>> location(torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0]]))[0, :, 0]
     tensor([3., 2., 1.])
     """
