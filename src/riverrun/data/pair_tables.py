@@ -1,0 +1,160 @@
+"""Tables of pairs: .tsv with a header or without one, .csv with one, and JSON lines with two fields.
+
+CSV is as Python's csv module reads it (RFC 4180). TSV has no quoting, as its media type has it, so that a sentence may
+begin with a quotation mark. A column is named by its header, or by its number, from 1 on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from riverrun.data.pair_rows import PairRow, Rows, short
+from riverrun.data.tables import part_of
+from riverrun.errors import DataError, nearest
+
+# What the third column of a file of sentence pairs from manythings.org begins with.
+ATTRIBUTION = "CC-BY"
+
+
+class Columns(NamedTuple):
+    """Where the sides of a pair lie in a row of `count` columns: places from 0 on. split: of the part, or None."""
+
+    count: int
+    source: int
+    target: int
+    split: int | None
+    header: bool
+
+
+def json_rows(lines: Iterator[str], source: str, target: str) -> Rows:
+    """The pairs of JSON lines. A list of texts as target is several references; blank lines are none.
+
+    >>> [row[1:3] for row in json_rows(iter(['{"source": "a", "target": ["b", "c"]}']), "source", "target")]
+    [('a', 'b'), ('a', 'c')]
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield from _json_row(number, line, source, target)
+
+
+def _json_row(number: int, line: str, source: str, target: str) -> Rows:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        yield PairRow(number, wrong=f"expected a JSON object, got {short(line)} ({error})")
+        return
+    if not isinstance(row, dict):
+        yield PairRow(number, wrong=f"expected a JSON object, got {short(line)}")
+        return
+    for name, flag in ((source, "--source-field"), (target, "--target-field")):
+        if name not in row:
+            there = ", ".join(map(repr, row)) or "none"
+            yield PairRow(number, wrong=f"no field {name!r}; it has {there} (name it: {flag}){nearest(name, row)}")
+            return
+    targets = row[target] if isinstance(row[target], list) else [row[target]]
+    part, wrong = part_of(row.get("split", ""))
+    if wrong is None and not isinstance(row[source], str):
+        wrong = f"field {source!r}: expected text, got {short(json.dumps(row[source]))}"
+    if wrong is None and not (targets and all(isinstance(text, str) for text in targets)):
+        wrong = f"field {target!r}: expected text, or a list of texts, got {short(json.dumps(row[target]))}"
+    if wrong is not None:
+        yield PairRow(number, wrong=wrong)
+        return
+    for text in targets:
+        yield PairRow(number, row[source], text, part)
+
+
+def tab_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
+    """The pairs of a table with tabs; `source` and `target` name columns, empty for the usual ones.
+
+    A first line with the names of both columns is a header. Without one, a row has two columns, and a third only
+    where it says who wrote the pair, as in the files of manythings.org, or where columns are named by number.
+    """
+    first = next(lines, None)
+    if first is None:
+        return
+    cells = _cells(first)
+    columns = tab_columns(cells, name, source, target)
+    rest = lines if columns.header else chain([first], lines)
+    for number, line in enumerate(rest, 2 if columns.header else 1):
+        if line.strip("\r\n"):
+            yield _row(number, _cells(line), columns)
+
+
+def tab_columns(cells: Sequence[str], name: str, source: str, target: str) -> Columns:
+    """Where the sides lie in a table with tabs, by its first row. Raises DataError where they lie nowhere."""
+    named = (source or "source", target or "target")
+    if all(column in cells for column in named):
+        return _named(cells, named)
+    if any(column and not column.isdecimal() for column in (source, target)):
+        raise DataError(_missing(name, cells, named))
+    places = (int(source or 1) - 1, int(target or 2) - 1)
+    for flag, place in (("--source-field", places[0]), ("--target-field", places[1])):
+        if not 0 <= place < len(cells):
+            raise DataError(
+                f"{name}:1: expected a source, a tab and a target, got {len(cells)} "
+                f"{'column' if len(cells) == 1 else 'columns'}, and no column {place + 1} ({flag})."
+            )
+    attributed = len(cells) == 3 and cells[2].startswith(ATTRIBUTION)
+    if not (source or target or attributed) and len(cells) > 2:
+        raise DataError(
+            f"{name}:1: expected a source, a tab and a target, got {len(cells)} columns. Name the two that count, by "
+            "their names in a header or by number: --source-field 1 --target-field 2."
+        )
+    return Columns(len(cells), *places, None, False)
+
+
+def csv_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
+    """The pairs of a .csv file with a header. Raises DataError where the header lacks a column."""
+    if csv.field_size_limit() < 1 << 30:  # 131,072 is too few for a document; csv has one limit for all
+        csv.field_size_limit(1 << 30)
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise DataError(f"{name}:1: expected a header with the names of the columns ({error}).") from None
+    named = (source or "source", target or "target")
+    if not all(column in header for column in named):
+        raise DataError(_missing(name, header, named))
+    columns = _named(header, named)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            yield PairRow(reader.line_num, wrong=f"not a row of a table ({error})")
+            continue
+        if row is None:
+            return
+        if row:  # else a blank line
+            yield _row(reader.line_num, row, columns)
+
+
+def _cells(line: str) -> list[str]:
+    return line.rstrip("\r\n").split("\t")
+
+
+def _named(header: Sequence[str], named: tuple[str, str]) -> Columns:
+    split = header.index("split") if "split" in header else None
+    return Columns(len(header), header.index(named[0]), header.index(named[1]), split, True)
+
+
+def _missing(name: str, header: Sequence[str], named: tuple[str, str]) -> str:
+    lacking = next(column for column in named if column not in header)
+    flag = "--source-field" if lacking == named[0] else "--target-field"
+    there = ", ".join(map(repr, header)) or "none"
+    return (
+        f"{name}:1: no column {lacking!r} in the header; it has {short(there, 200)[1:-1]}. Name it with {flag}."
+        + nearest(lacking, header)
+    )
+
+
+def _row(number: int, cells: Sequence[str], columns: Columns) -> PairRow:
+    if len(cells) != columns.count:
+        where = "as in the header" if columns.header else "as in the first line"
+        return PairRow(number, wrong=f"expected {columns.count} columns {where}, got {len(cells)}")
+    part, wrong = part_of(cells[columns.split] if columns.split is not None else "")
+    return PairRow(number, cells[columns.source], cells[columns.target], part, wrong=wrong)
