@@ -21,9 +21,9 @@ ATTRIBUTION = "CC-BY"
 
 
 class Columns(NamedTuple):
-    """Where the sides of a pair lie in a row of `count` columns: places from 0 on. split: of the part, or None."""
+    """Where the sides of a pair lie in a row of `width` columns: places from 0 on. split: of the part, or None."""
 
-    count: int
+    width: int
     source: int
     target: int
     split: int | None
@@ -153,8 +153,8 @@ def _missing(name: str, header: Sequence[str], named: tuple[str, str]) -> str:
 
 
 def _row(number: int, cells: Sequence[str], columns: Columns) -> PairRow:
-    if len(cells) != columns.count:
+    if len(cells) != columns.width:
         where = "as in the header" if columns.header else "as in the first line"
-        return PairRow(number, wrong=f"expected {columns.count} columns {where}, got {len(cells)}")
+        return PairRow(number, wrong=f"expected {columns.width} columns {where}, got {len(cells)}")
     part, wrong = part_of(cells[columns.split] if columns.split is not None else "")
     return PairRow(number, cells[columns.source], cells[columns.target], part, wrong=wrong)

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class Pairs(NamedTuple):
-    """N pairs, a list each: source, target, part ("" where nothing says it), and key: what is hashed to find the part."""
+    """N pairs, a list each: source, target, part ("" where nothing says it), and key: what is hashed for the split."""
 
     sources: list[str]
     targets: list[str]
