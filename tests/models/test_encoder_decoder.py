@@ -103,3 +103,66 @@ def test_the_loss_of_a_batch_is_that_of_its_tokens_one_step_at_a_time(way, beams
         valid = b.source.valid().T.repeat_interleave(beams, 0)
         assert not weights[:, ~valid].any()
         assert (weights[:, valid] > 0).all()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_frozen_generator_gives_what_the_model_gives(way):
+    ours, b = model(**WAYS[way], dropout=0.4).eval(), batch()
+    log_p, weights = by_steps(ours, b, beams=3)
+    frozen = ours.generator()
+    for parameter in ours.parameters():
+        parameter.data.zero_()  # the generator has a copy
+    again, looked = by_steps(frozen, b, beams=3)
+    torch.testing.assert_close(again, log_p, rtol=1e-9, atol=1e-11)
+    assert not again.requires_grad
+    if weights is not None:
+        torch.testing.assert_close(looked, weights, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_row_is_the_same_alone_in_a_batch_and_behind_other_padding(way):
+    ours, b, nats = model(**WAYS[way]), batch(), 0.0
+    wholes = [(each, *by_steps(each, b)) for each in (ours, ours.generator())]
+    for place in range(4):
+        steps, length = int(b.target.lengths[place]), int(b.source.lengths[place])
+        for one in (row(b, place), row(b, place, padded=3)):
+            loss = ours.loss(one).nats
+            for each, whole, weights in wholes:
+                log_p, looked = by_steps(each, one)
+                torch.testing.assert_close(log_p[:steps, 0], whole[:steps, place], rtol=1e-6, atol=1e-9)
+                if weights is not None:
+                    torch.testing.assert_close(looked[:steps, 0, :length], weights[:steps, place, :length])
+        nats += loss
+    torch.testing.assert_close(nats, ours.loss(b).nats, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_gradient_of_a_batch_is_the_sum_of_its_rows_gradients_and_none_is_zero(way):
+    ours, b = model(**WAYS[way], learned_initial=True), batch()
+    ours.loss(b).total.backward()
+    whole = {name: parameter.grad.clone() for name, parameter in ours.named_parameters()}
+    assert all(bool(gradient.any()) for gradient in whole.values())
+    ours.zero_grad()
+    for place in range(4):
+        ours.loss(row(b, place, padded=place)).total.backward()
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, whole[name], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_gradient_is_the_slope_of_the_loss(way):
+    ours, b = model(**WAYS[way], hidden=4), batch()
+    loss = ours.loss(b).total
+    ours.zero_grad()
+    loss.backward()
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in ours.named_parameters():
+        direction = torch.randn(parameter.shape, dtype=parameter.dtype, generator=generator)
+        ends = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter += step * direction
+                ends.append(float(ours.loss(b).total))
+                parameter -= step * direction
+        slope = (ends[0] - ends[1]) / 2e-5
+        assert abs(slope - float((parameter.grad * direction).sum())) < 1e-6 * max(1, abs(slope)), name

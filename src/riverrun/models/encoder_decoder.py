@@ -28,6 +28,7 @@ from riverrun.models.copying import mixed
 from riverrun.models.decoder_attention import DecoderAttention, Memory, Past
 from riverrun.models.encoder_decoder_options import EncoderDecoderOptions
 from riverrun.models.loss import cross_entropy
+from riverrun.models.pair_generator import PairGenerator
 from riverrun.models.protocol import Loss, map_state
 from riverrun.models.recurrent import recurrent_stack
 from riverrun.sequences import Sequences
@@ -258,6 +259,10 @@ class EncoderDecoder(nn.Module):
         )
 
     # ------------------------------------------------------------------ what decoding asks for
+
+    def generator(self) -> PairGenerator:
+        """This model as it is now, frozen and packed, to decode with."""
+        return PairGenerator(self)
 
     @torch.no_grad()
     def encode(self, source: Sequences, copies: Tensor | None = None) -> Memory:
