@@ -1,0 +1,113 @@
+"""Priors: what a target would be likely to begin with whatever the source says, to be held against it.
+
+A model of replies finds "i don't know" likely after anything. Maximum mutual information takes away what a target is
+worth without its source (Li et al. 2016, "A diversity-promoting objective function", section 4.5.1, MMI-antiLM):
+
+    L(Y) = ln p(Y | source) - weight * sum over the first `tokens` predictions of ln q(y_t | y_1 ... y_{t-1})
+
+Only the first tokens count, as there: they decide what the reply is about, and the grammar of the rest stays whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from riverrun.data.pair_batch import END
+from riverrun.decoding.sequence_protocol import Transducer
+from riverrun.errors import OptionError
+from riverrun.sequences import Sequences
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What is held against a target: q, and how much of it.
+
+    model    q: `Beginnings` of the training targets, or the very model that decodes, given `source`
+    source   [S, 1], what q reads in place of the sources; `Beginnings` reads nothing
+    weight   0 or more; from about 1 on grammar suffers
+    tokens   how many predictions of a target count, END among them
+    """
+
+    model: Transducer
+    source: Sequences
+    weight: float
+    tokens: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < float("inf"):
+            raise OptionError("generic_penalty", f"expected 0 or a positive number, got {self.weight}.")
+        if self.tokens < 1:
+            raise OptionError("generic_tokens", f"expected a number of tokens from 1, got {self.tokens}.")
+
+
+NO_SOURCE = Sequences(torch.zeros(0, 1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
+
+
+class Beginnings:
+    """How often the training targets begin so: a `Transducer` that reads no source.
+
+        q(y_1 ... y_t) = max(c(y_1 ... y_t), 1) / N
+
+    c counts the targets that begin with these tokens (END is one), N all targets. A beginning that never came is worth
+    as much as one that came once, so that no reply wins by being nonsense, and the whole term is at most weight * ln N.
+
+    >>> q = Beginnings([[5, 6], [5, 7], [5], [6]], size=8, tokens=2)
+    >>> log_q, state, _ = q.step(None, q.start(None), torch.tensor([0]))
+    >>> log_q[0, [5, 6, 7]].exp().tolist()
+    [0.75, 0.25, 0.25]
+    """
+
+    def __init__(self, targets: Sequence[Sequence[int] | npt.NDArray[Any]], *, size: int, tokens: int) -> None:
+        """targets: without BEGIN and END. size: V. tokens: how many predictions are counted."""
+        self._size = size
+        heads = np.full((len(targets), tokens), END, np.int64)
+        for i, target in enumerate(targets):
+            heads[i, : len(target)] = target[:tokens]
+        over = np.array([len(target) for target in targets], np.int64)
+        node = np.zeros(len(targets), np.int64)  # all begin at the root, which is node 0
+        self._counts = np.array([max(len(targets), 1)], np.int64)
+        self._keys: Ids = np.zeros(0, np.int64)  # node * V + token of each node but the root, ascending
+        for t in range(tokens):
+            on = np.flatnonzero(t <= over)  # END has come and gone in the others
+            if not len(on):
+                break
+            # Nodes are numbered level by level, so that keys ascend over the levels, too.
+            keys, inverse, found = np.unique(node[on] * size + heads[on, t], return_inverse=True, return_counts=True)
+            node[on] = len(self._counts) + inverse
+            self._counts, self._keys = np.append(self._counts, found), np.append(self._keys, keys)
+
+    def encode(self, source: Sequences, copies: Tensor | None = None, /) -> None:
+        """Nothing: there is no source."""
+
+    def start(self, memory: None, /) -> Tensor:
+        """[1] node ids, the root: what a search repeats; -1 is a beginning that never came."""
+        return torch.full((1,), ROOT)
+
+    def step(self, memory: None, state: Tensor, token: Tensor, /) -> tuple[Tensor, Tensor, None]:
+        """ln of how much rarer each next token makes the beginning, [R, V]; the nodes after `token`; no attention."""
+        nodes, device = state.cpu().numpy(), token.device
+        keys = nodes * self._size + token.cpu().numpy()
+        at = np.searchsorted(self._keys, keys)
+        known = (nodes >= 0) & (self._keys[np.minimum(at, len(self._keys) - 1)] == keys)
+        after = np.where(nodes == ROOT, 0, np.where(known, at + 1, -1))  # BEGIN leads to node 0
+        places, inverse = np.unique(after, return_inverse=True)
+        rows = np.zeros((len(places), self._size))
+        for row, node in zip(rows, places, strict=True):
+            if node < 0:
+                continue
+            row[:] = -np.log(self._counts[node])
+            low, high = np.searchsorted(self._keys, [node * self._size, (node + 1) * self._size])
+            row[self._keys[low:high] % self._size] += np.log(self._counts[low + 1 : high + 1])
+        return torch.from_numpy(rows[inverse]).to(device), torch.from_numpy(after).to(device), None
+
+
+ROOT = -2  # the state before BEGIN was read
