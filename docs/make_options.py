@@ -76,7 +76,7 @@ def verbs() -> list[str]:
 def starts() -> list[str]:
     """The presets."""
     lines = ["## Presets", "", "| name | what it is | what to expect |", "|---|---|---|"]
-    return lines + [f"| `{preset.name}` | {preset.summary} | {preset.expected} |" for preset in presets.PRESETS]
+    return lines + [f"| `{preset.name}` | {preset.summary} | {preset.expected} |" for preset in presets.all_presets()]
 
 
 def page() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import riverrun as rr
-from riverrun import cells, combinations, configuration, presets
+from riverrun import cells, combinations, configuration, presets, tasks
 from riverrun.cells import Cell, tanh
 from riverrun.combinations import FLAGS, KEYS, Layer
 from riverrun.configuration import settings
@@ -17,6 +17,7 @@ from riverrun.errors import OptionError, UsageError
 from riverrun.models.language_model import LanguageModel
 from riverrun.models.options import LanguageModelOptions
 from riverrun.pipeline.plan import plan, schema
+from riverrun.tasks.task import Preset
 from riverrun.training.options import OPTIMISERS, SCHEDULES, StreamTraining
 
 SCHEMA = schema()
@@ -147,9 +148,8 @@ def test_a_run_toml_repeats_its_run_and_can_be_started_from_with_another_model(t
     assert plan([], {}, file=tmp_path / "run.toml")[0] == other
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS, ids=lambda preset: preset.name)
-def test_presets_set_nothing_idle_and_go_with_every_model_optimiser_and_tokens(preset: presets.Preset) -> None:
-    assert combinations.idle(SCHEMA, configuration.merge(SCHEMA, preset.values)) == []
+@pytest.mark.parametrize("preset", tasks.find("lm").presets, ids=lambda preset: preset.name)
+def test_presets_set_nothing_idle_and_go_with_every_model_optimiser_and_tokens(preset: Preset) -> None:
     for given in (
         {"model": "window"},
         {"one_hot": True},
@@ -159,9 +159,15 @@ def test_presets_set_nothing_idle_and_go_with_every_model_optimiser_and_tokens(p
         *({"optimiser": name} for name in OPTIMISERS),
         *({"schedule": name} for name in SCHEDULES),
     ):
-        planned, _ = plan([], layer({"projection": 0, "embedding": 0, **given}), preset=preset.name)
+        planned, _ = plan([], layer({"projection": 0, "embedding": 0, **given}), task="lm", preset=preset.name)
         values = {name: vars(options) for name, options in planned.sections.items()}
         assert combinations.idle(SCHEMA, values) == []
+
+
+@pytest.mark.parametrize("preset", presets.all_presets(), ids=lambda preset: f"{preset.task}-{preset.name}")
+def test_presets_set_nothing_idle(preset: Preset) -> None:
+    schema = tasks.find(preset.task).sections
+    assert combinations.idle(schema, configuration.merge(schema, preset.values)) == []
 
 
 @pytest.mark.parametrize("cell", cells.names())

@@ -127,4 +127,4 @@ def test_two_sections_may_not_share_a_key() -> None:
 
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'default'"):
-        presets.find("defualt")
+        presets.find("defualt", "lm")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from riverrun import cells, nn
     from riverrun.cells.cell import Cell
     from riverrun.errors import RiverrunError
-    from riverrun.estimators import LanguageModel, load
+    from riverrun.estimators import load
+    from riverrun.estimators.language_model import LanguageModel
     from riverrun.layers.recurrent import Recurrent
     from riverrun.sequences import Sequences
 
@@ -27,7 +28,7 @@ __all__ = ["Cell", "LanguageModel", "Recurrent", "RiverrunError", "Sequences", "
 # Public name -> the module that has it (PEP 562); a name that is a module itself maps to that module.
 _HOMES = {
     "Cell": "riverrun.cells.cell",
-    "LanguageModel": "riverrun.estimators",
+    "LanguageModel": "riverrun.estimators.language_model",
     "Recurrent": "riverrun.layers.recurrent",
     "RiverrunError": "riverrun.errors",
     "Sequences": "riverrun.sequences",

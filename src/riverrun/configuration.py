@@ -165,13 +165,35 @@ class Read(NamedTuple):
 
 def read(path: Path, schema: Schema) -> Read:
     """Read a run.toml. Raises DataError where it cannot be read, UsageError (`file:line: ...`) where it is wrong."""
+    return parse(_text(path), schema, str(path))
+
+
+def task_of(path: Path) -> str | None:
+    """The task that a run.toml names, before it is known which keys it may have; None where it names none."""
+    task = _top(path).get("task")
+    return task if isinstance(task, str) else None  # anything else `read` refuses
+
+
+def files_of(path: Path) -> tuple[str, ...]:
+    """The files that a run.toml names."""
+    files = _top(path).get("files")
+    return tuple(map(str, files)) if isinstance(files, list) else ()
+
+
+def _top(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError:
+        return {}  # `read` says what is wrong
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Expected a TOML configuration file.") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not UTF-8. Expected a TOML configuration file.") from None
-    return parse(text, schema, str(path))
 
 
 def parse(text: str, schema: Schema, name: str = "run.toml") -> Read:

@@ -13,7 +13,7 @@ from cli.material import SMALL, TEXT, Riverrun
 
 from riverrun.cli import watch
 from riverrun.data import tokens
-from riverrun.pipeline import opened, prepare
+from riverrun.tasks.text import prepare, writing
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_only_looks_maps_from_a_folder_that_it_takes_away_again(
 def test_a_text_too_long_to_compare_with_is_not_read_for_it(
     riverrun: Riverrun, run: Path, mapped: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened, "MOST_COMPARED", 100)
+    monkeypatch.setattr(writing, "MOST_COMPARED", 100)
     done = riverrun("sample", "run", "-n", "5")
     assert "not compared with the training text, which has more than" in done.err
     assert mapped == []

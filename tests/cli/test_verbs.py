@@ -255,7 +255,7 @@ def test_presets_are_listed_and_shown_and_every_one_can_be_planned(riverrun: Riv
     listed = json.loads(riverrun("presets", "--json").out)
     assert {"default", "demo", "tiny", "min-char-rnn"} <= {preset["name"] for preset in listed}
     for preset in listed:
-        options = configuration.resolve(schema(), preset["values"])
+        options = configuration.resolve(schema(preset["task"]), preset["values"])
         assert options["training"].budget(), preset["name"]
     assert "lanes = 1" in riverrun("presets", "min-char-rnn").out
 

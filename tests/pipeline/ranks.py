@@ -19,6 +19,8 @@ from riverrun.data.readers import read
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import DataError, RiverrunError
 from riverrun.pipeline.together import prepare_together
+from riverrun.tasks import find
+from riverrun.tasks.text.prepare import prepare
 from riverrun.training import distributed
 
 SLOW = 4.0  # seconds that the first rank takes; the others' patience with anything else is shorter
@@ -54,7 +56,11 @@ def main(folder: Path, what: str, rank: int) -> None:
     try:
         options = DataOptions(tokens="words")
         corpus = read([folder / "text.txt"], options)
-        prepared = prepare_together(corpus, options, select=True, cache=folder / f"arrays-{what}")
+        cache = folder / f"arrays-{what}"
+        prepared = prepare_together(
+            find("lm"),
+            lambda coder, checked: prepare(corpus, options, select=True, tokenizer=coder, cache=cache, checked=checked),
+        )
         ids = prepared.splits.train.ids
         said = {
             "mapped": str(ids.filename) if isinstance(ids, np.memmap) else "",

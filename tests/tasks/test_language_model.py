@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from riverrun.data.splits import split
-from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import UsageError
 from riverrun.tasks import find
 from riverrun.training.loop import fit
@@ -24,48 +22,66 @@ def journey(tmp_path_factory):
     """File -> corpus -> tokens -> parts -> batches -> model -> trained model."""
     path = tmp_path_factory.mktemp("data") / "cats.txt"
     path.write_text(TEXT)
-    data = TASK.sections["data"]()
-    corpus = TASK.read([str(path)], data)
-    tokenizer = Tokenizer.train((piece.text for piece in corpus.pieces()), data.tokens)
-    splits = split(TASK.encode(corpus, tokenizer), data, select=False)
+    sections = {
+        "data": TASK.sections["data"](),
+        "model": TASK.sections["model"](hidden=24, layers=1, dropout=0.0),
+        "training": TASK.sections["training"](steps=60, lanes=8, window=20, lr=0.02, precision="float32"),
+    }
+    prepared = TASK.prepare(TASK.read([str(path)], sections["data"]), sections, select=False)
     torch.manual_seed(0)
-    model = TASK.model(TASK.sections["model"](hidden=24, layers=1, dropout=0.0), tokenizer.size)
-    training = TASK.sections["training"](steps=60, lanes=8, window=20, lr=0.02, precision="float32")
-    untrained = TASK.evaluate(model, splits.test, tokenizer)
-    fit(model, TASK.batch(splits.train, training), training)
-    return model, splits, tokenizer, untrained
+    model = TASK.model(sections["model"], prepared.coder)
+    untrained = measured(model, prepared, sections)
+    fit(model, TASK.batches(prepared, sections["training"]), sections["training"])
+    return model, prepared, sections, untrained
+
+
+def measured(model, prepared, sections, baselines=False):
+    lines: list[str] = []
+    return TASK.measure(model, prepared, training=sections["training"], say=lines.append, baselines=baselines)
 
 
 def test_training_lowers_what_is_measured(journey):
-    model, splits, tokenizer, untrained = journey
-    trained = TASK.evaluate(model, splits.test, tokenizer, window=20)
-    assert untrained.carried.nats == pytest.approx(math.log(tokenizer.size), abs=0.3)
-    assert trained.carried.nats < 0.5 * untrained.carried.nats
-    values = trained.as_dict()
+    model, prepared, sections, untrained = journey
+    trained = measured(model, prepared, sections)
+    assert untrained["carried"]["nats"] == pytest.approx(math.log(prepared.coder.size), abs=0.3)
+    assert trained["carried"]["nats"] < 0.5 * untrained["carried"]["nats"]
     for metric in TASK.metrics:
-        assert values["carried"][metric.name] > 0
+        assert trained["carried"][metric.name] > 0
+
+
+def test_another_text_is_measured_with_the_same_vocabulary(journey, tmp_path):
+    model, prepared, sections, _ = journey
+    path = tmp_path / "other.txt"
+    path.write_text("the dog sat on the mat. " * 9)
+    said: list[str] = []
+    corpus = TASK.read([str(path)], sections["data"])
+    alone = TASK.measure_other(model, prepared.coder, sections, corpus, say=said.append)
+    beside = TASK.measure_other(model, prepared.coder, sections, corpus, say=said.append, beside=prepared)
+    assert alone["carried"] == beside["carried"]
+    assert alone["tokens"] == 24 * 9 - 1
+    assert (alone["baselines"], len(beside["baselines"])) == ([], 5)
 
 
 def test_a_trained_model_goes_on_from_a_prompt(journey):
-    model, _, tokenizer, _ = journey
-    ids = [int(row[0]) for row in TASK.decode(model, None, tokenizer.encode("the cat sat on"), 40)]
-    text = tokenizer.decode(ids)
-    assert len(text) == 40
-    assert sum(word in TEXT for word in text.split()) >= 3
+    model, prepared, _, _ = journey
+    text = TASK.sample(model, prepared.coder, 0)
+    assert len(text) == 300
+    assert sum(word in TEXT for word in text.split()) >= 10
 
 
 def test_baselines_stand_beside_it(journey):
-    _, splits, tokenizer, _ = journey
-    rows = list(TASK.baselines(splits, tokenizer, seconds=0))
-    assert [row.name.split(",")[0] for row in rows] == ["unigram", "Kneser-Ney", "unsmoothed", "xz"]
-    assert rows[1].nats_per_character < rows[0].nats_per_character
+    model, prepared, sections, _ = journey
+    rows = measured(model, prepared, sections, baselines=True)["baselines"]
+    names = ["unigram", "Kneser-Ney", "unsmoothed", "fixed-window network", "xz"]
+    assert [row["name"].split(",")[0] for row in rows] == names
+    assert rows[1]["nats_per_character"] < rows[0]["nats_per_character"]
 
 
 def test_lanes_are_shared_by_processes(journey):
-    _, splits, _, _ = journey
+    _, prepared, _, _ = journey
     training = TASK.sections["training"](steps=1, lanes=4, window=5)
-    whole = TASK.batch(splits.train, training).next()
-    parts = [TASK.batch(splits.train, training, rank=rank, world=2).next() for rank in range(2)]
+    whole = TASK.batches(prepared, training).next()
+    parts = [TASK.batches(prepared, training, rank=rank, world=2).next() for rank in range(2)]
     assert np.array_equal(torch.cat([part.inputs for part in parts], 1), whole.inputs)
     with pytest.raises(UsageError, match="lanes: 4 cannot be shared by 3 processes"):
-        TASK.batch(splits.train, replace(training), world=3)
+        TASK.batches(prepared, replace(training), world=3)

@@ -1,27 +1,32 @@
-"""Measure a model on held-out text: nats, bits per character, perplexity, beside honest baselines.
+"""Measure a model on held-out data, by the figures of its task, beside honest baselines.
 
   riverrun eval runs/plays              the run's own test part; eval/ and report.html are made anew
-  riverrun eval runs/plays other.txt    another text, all of it; nothing is written
+  riverrun eval runs/plays other.txt    other data, all of it; nothing is written
 
-Figures come with a bootstrap interval, with the state carried and with the state reset.
+Figures come with a bootstrap interval; a language model's with the state carried and with the state reset.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from riverrun.cli.flags import Parser, add_json, whole
+from riverrun import tasks
+from riverrun.cli.flags import Parser, add_json, add_settings, given_settings, whole
 from riverrun.cli.voice import Voice
+from riverrun.configuration import Schema
+from riverrun.errors import UsageError
 
-SUMMARY = "measure a model on held-out text, beside baselines"
+SUMMARY = "measure a model on held-out data, beside baselines"
+# What says how data become a vocabulary and parts: of a trained model that is settled.
+PARTS = ("valid", "test", "valid_share", "test_share", "vocabulary", "min_count", "tokens")
 
 
 def add(parser: Parser) -> None:
     """The options of `riverrun eval`."""
     parser.add_argument("model", metavar="RUN", help="a run folder, or its model/ folder")
-    parser.add_argument("data", nargs="*", metavar="DATA", help="text to measure on, instead of the run's test part")
+    parser.add_argument("data", nargs="*", metavar="DATA", help="data to measure on, instead of the run's test part")
     parser.add_argument(
         "--baselines",
         action=argparse.BooleanOptionalAction,
@@ -29,60 +34,55 @@ def add(parser: Parser) -> None:
         help="compute the baselines too (default: for the run's own test part)",
     )
     parser.add_argument(
-        "--window", default="100", metavar="N", help="tokens after which the state is reset (default 100)"
+        "--window", default="", metavar="N", help="lm: tokens after which the state is reset (default: as in training)"
     )
-    parser.add_argument("--encoding", default="utf-8", help="character encoding of DATA (default utf-8)")
-    parser.add_argument("--lines", action="store_true", help="every line of DATA is an item of its own")
-    parser.add_argument("--field", default="text", help="the field or column of DATA with the text (default text)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default auto)")
     parser.add_argument("--threads", default="0", metavar="N", help="CPU threads (0: torch's choice)")
     add_json(parser)
+    add_settings(parser, _schemas(), leave_out=PARTS)
+
+
+def _schemas() -> dict[str, Schema]:
+    """Of every task, how DATA is read."""
+    return {task: {"data": sections["data"]} for task, sections in tasks.schemas().items()}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and show."""
-    window = whole(arguments.window, "--window", least=1)
     threads = whole(arguments.threads, "--threads", least=0)
-    from riverrun.data.options import DataOptions
-    from riverrun.data.readers import read
-    from riverrun.data.splits import Splits
-    from riverrun.data.tokens import tokenise
-    from riverrun.errors import UsageError
+    window = whole(arguments.window, "--window", least=1) if arguments.window else 0
     from riverrun.pipeline import finish, opened
 
     voice = Voice(json=arguments.json)
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
+    sections = dict(model.sections)
+    if window:
+        if not hasattr(sections["training"], "window"):
+            raise UsageError(f"--window: not an option of task {model.task.name}.")
+        sections["training"] = replace(sections["training"], window=window)
+    given = given_settings(vars(arguments), model.task.name, _schemas()).get("data", {})
     if not arguments.data:
+        if given:
+            raise UsageError(f"--{next(iter(given)).replace('_', '-')}: says how DATA is read, and there is none.")
         prepared = opened.data_of(model)
-        with_baselines = arguments.baselines is not False
-        metrics = finish.measure(
-            model.saved.kind, model.model, prepared, say=voice.say, window=window, baselines=with_baselines
-        )
         assert model.run is not None
-        facts = finish.conclude(model.run, model.model, prepared, metrics, say=voice.say, seed=0)
+        facts = finish.judge(
+            model.task.name,
+            model.run,
+            model.model,
+            prepared,
+            training=sections["training"],
+            say=voice.say,
+            baselines=arguments.baselines is not False,
+        )
         voice.result({"run": str(model.run.path), **facts})
         return 0
-    options = DataOptions(
-        tokens=model.tokenizer.kind, encoding=arguments.encoding, lines=arguments.lines, field=arguments.field
-    )
-    corpus = read(arguments.data, options)
     if arguments.baselines and model.run is None:
-        raise UsageError("--baselines: a model folder does not hold the training text: give the run folder.")
-    train = opened.data_of(model) if arguments.baselines else None
-    with tempfile.TemporaryDirectory(prefix="riverrun-") as folder:  # for a text too large for memory
-        tokens = tokenise(corpus, model.tokenizer, Path(folder))
-        if train is None:
-            metrics = finish.measure_tokens(model.saved.kind, model.model, model.tokenizer, tokens, voice.say, window)
-        else:
-            given = Splits(train.splits.train, train.splits.valid, tokens, "the files given")
-            metrics = finish.measure(
-                model.saved.kind,
-                model.model,
-                train._replace(splits=given),
-                say=voice.say,
-                window=window,
-                baselines=True,
-            )
+        raise UsageError("--baselines: a model folder does not hold the training data: give the run folder.")
+    sections["data"] = replace(sections["data"], **{"valid": "", "test": "", **given})
+    corpus = model.task.read(arguments.data, sections["data"])
+    beside = opened.data_of(model) if arguments.baselines else None
+    metrics = model.task.measure_other(model.model, model.coder, sections, corpus, say=voice.say, beside=beside)
     metrics["part"] = "given"
     voice.result({"files": [file._asdict() for file in corpus.files], "metrics": metrics})
     return 0

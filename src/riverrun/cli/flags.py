@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from riverrun.configuration import Schema, Setting, settings
+from riverrun.configuration import Schema, Setting, Values, from_flags, settings
 from riverrun.errors import OptionError, UsageError, nearest
 
 
@@ -54,30 +54,71 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. `{self.prog} --help` shows what is expected.")
 
 
-def add_settings(parser: Parser, schema: Schema) -> None:
-    """Add a flag for every key of every section, grouped by section."""
-    groups: dict[str, Any] = {}
-    for setting in settings(schema):
-        if setting.section not in groups:
-            groups[setting.section] = parser.add_argument_group(f"[{setting.section}]")
-        group = groups[setting.section]
-        text = _help(setting)
+def add_settings(parser: Parser, schemas: Mapping[str, Schema], *, leave_out: Sequence[str] = ()) -> None:
+    """Add a flag for every key of every section of every task, grouped by section.
+
+    schemas: task -> its sections. Tasks share a flag of the same name; its help says which have it, if not all.
+    """
+    for section, keys in _shared(schemas).items():
+        group = parser.add_argument_group(f"[{section}]")
+        for name, owners in keys.items():
+            if name in leave_out:
+                continue
+            setting = next(iter(owners.values()))
+            text = _help(owners, len(schemas))
+            if setting.kind is bool:
+                group.add_argument(
+                    setting.flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text
+                )
+            else:
+                metavar = {int: "N", float: "X", str: name.upper()}[setting.kind]
+                group.add_argument(setting.flag, dest=name, metavar=metavar, default=None, help=text)
+
+
+def given_settings(arguments: Mapping[str, Any], task: str, schemas: Mapping[str, Schema]) -> Values:
+    """The layer of the command line for a task. Raises UsageError for a flag that only other tasks have."""
+    own = {setting.name for setting in settings(schemas[task])}
+    for keys in _shared(schemas).values():
+        for name, owners in keys.items():
+            if arguments.get(name) is not None and name not in own:
+                flag = next(iter(owners.values())).flag
+                raise UsageError(f"{flag}: not an option of task {task}, only of {', '.join(owners)} (--task).")
+    return from_flags(schemas[task], arguments)
+
+
+def _shared(schemas: Mapping[str, Schema]) -> dict[str, dict[str, dict[str, Setting]]]:
+    """Section -> key -> task -> its setting."""
+    found: dict[str, dict[str, dict[str, Setting]]] = {}
+    for task, schema in schemas.items():
+        for setting in settings(schema):
+            found.setdefault(setting.section, {}).setdefault(setting.name, {})[task] = setting
+    return found
+
+
+def _help(owners: Mapping[str, Setting], tasks: int) -> str:
+    """What a flag means; where tasks disagree, whose meaning and default it is."""
+    texts: dict[str, list[str]] = {}
+    defaults: dict[str, list[str]] = {}
+    for task, setting in owners.items():
+        choices = f": {', '.join(setting.choices)}" if setting.choices else ""
+        texts.setdefault(setting.help + choices, []).append(task)
+        default = setting.default
         if setting.kind is bool:
-            group.add_argument(
-                setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, default=None, help=text
-            )
-        else:
-            metavar = {int: "N", float: "X", str: setting.name.upper()}[setting.kind]
-            group.add_argument(setting.flag, dest=setting.name, metavar=metavar, default=None, help=text)
-
-
-def _help(setting: Setting) -> str:
-    default = setting.default
-    if setting.kind is bool:
-        default = "yes" if setting.default else "no"
-    choices = f": {', '.join(setting.choices)}" if setting.choices else ""
-    shown = "" if default == "" else f" (default {default})"
-    return f"{setting.help}{choices}{shown}".replace("%", "%%")
+            default = "yes" if setting.default else "no"
+        defaults.setdefault(str(default), []).append(task)
+    if len(texts) == 1:
+        words = next(iter(texts))
+    else:
+        words = "; ".join(f"{', '.join(names)}: {text}" for text, names in texts.items())
+    if len(owners) < tasks and len(texts) == 1:
+        words = f"{', '.join(owners)}: {words}"
+    if len(defaults) == 1:
+        shown = next(iter(defaults))
+    else:
+        shown = ", ".join(
+            f"{names[0] if len(names) == 1 else ' '.join(names)} {value}" for value, names in defaults.items() if value
+        )
+    return f"{words} (default {shown})".replace("%", "%%") if shown else words.replace("%", "%%")
 
 
 def add_json(parser: Parser) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from riverrun import presets
+from riverrun import presets, tasks
 from riverrun.cli.flags import Parser, add_json
+from riverrun.errors import UsageError, nearest
 
 SUMMARY = "list the presets, or what one of them sets"
 
@@ -23,11 +24,22 @@ def add(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them."""
-    chosen = [presets.find(arguments.name)] if arguments.name else list(presets.PRESETS)
+    chosen = list(presets.all_presets())
+    if arguments.name:
+        chosen = [preset for preset in chosen if preset.name == arguments.name]
+        if not chosen:
+            names = list(dict.fromkeys(preset.name for preset in presets.all_presets()))
+            raise UsageError(
+                f"{arguments.name}: no such preset; expected one of {', '.join(names)}.{nearest(arguments.name, names)}"
+            )
     if arguments.json:
         print(json.dumps([preset._asdict() for preset in chosen], indent=1, ensure_ascii=False))
         return 0
+    task = ""
     for preset in chosen:
+        if preset.task != task:
+            task = preset.task
+            print(f"{task}: {tasks.find(task).summary}\n")
         print(f"{preset.name:<14}{preset.summary}")
         print(f"{'':<14}expect: {preset.expected}")
         if arguments.name:

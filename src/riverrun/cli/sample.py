@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from riverrun.cli.flags import Parser, add_json, real, whole
 from riverrun.cli.voice import Voice
-from riverrun.errors import UsageError
+from riverrun.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from riverrun.pipeline.opened import Opened
 
 SUMMARY = "let a trained model write"
 
@@ -66,14 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--output {target}: exists, and is not written over. Choose another name.")
     from riverrun.cli.text import read_text
     from riverrun.decoding.sampling import Sampling
-    from riverrun.pipeline import opened, writing
+    from riverrun.pipeline import opened
+    from riverrun.tasks.text import writing
 
     voice = Voice(json=arguments.json, quiet=True)
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
+    if model.task.name != "lm":
+        raise UsageError(
+            f"{arguments.model}: {model.task.summary}; it writes nothing by itself. Use `riverrun predict`."
+        )
     prompt = read_text("-") if arguments.prompt == "-" else (arguments.prompt or "")
     stream = count == 1 and not arguments.json and target is None
-    written = writing.write(model.model, model.tokenizer, prompt, length, sampling=sampling, count=count)
+    written = writing.write(model.model, model.coder, prompt, length, sampling=sampling, count=count)
     if stream:  # after the call, which refuses a prompt that the model cannot read
         sys.stdout.write(prompt)
         sys.stdout.flush()
@@ -92,9 +102,23 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n\n".join(texts), flush=True)
     facts, sentence = None, "not compared with the training text (--no-novelty)."
     if arguments.novelty:
-        facts, sentence = opened.novelty(model, [text[len(prompt) :] for text in texts])
+        facts, sentence = _novelty(model, [text[len(prompt) :] for text in texts])
     voice.say(sentence)
     voice.result(
         {"prompt": prompt, "texts": texts, "novelty": facts, "novelty_note": sentence, "sampling": sampling.__dict__}
     )
     return 0
+
+
+def _novelty(model: Opened, texts: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
+    """How much of `texts` was copied from the training text: the record, and the sentence (also why there is none)."""
+    from riverrun.pipeline.opened import data_of
+    from riverrun.tasks.text.writing import MOST_COMPARED, TOO_LONG, novelty
+
+    try:
+        if model.run is not None and model.run.read_json("data.json")["parts"]["train"]["tokens"] > MOST_COMPARED:
+            return None, TOO_LONG  # known without reading all that
+        prepared: Any = data_of(model)
+    except DataError as error:
+        return None, f"not compared with the training text: {error}"
+    return novelty(model.coder, texts, prepared.splits.train, prepared.splits.test)

@@ -1,7 +1,8 @@
-"""Train a model on your text; without any data, on the text that every Python carries.
+"""Train a model on your data; without any, a language model on the text that every Python carries.
 
   riverrun train --minutes 2
   riverrun train plays.txt --minutes 15 -o runs/plays
+  riverrun train reviews.csv --text review --label stars
   riverrun train -c runs/plays/run.toml --seed 1
 
 The run folder holds everything: configuration, log, checkpoints, the portable model/, eval/ and report.html. It is
@@ -14,17 +15,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from riverrun.cli.flags import Parser, add_json, add_settings
+from riverrun import tasks
+from riverrun.cli.flags import Parser, add_json, add_settings, given_settings
 from riverrun.cli.voice import Voice
-from riverrun.pipeline.plan import plan, schema
+from riverrun.pipeline.plan import plan
 
-SUMMARY = "train a model on your text (no data: on text that Python carries)"
+SUMMARY = "train a model on your data (none: on text that Python carries)"
 
 
 def add(parser: Parser) -> None:
     """The options of `riverrun train`."""
     parser.add_argument("data", nargs="*", metavar="DATA", help="files or a folder; - for standard input")
-    parser.add_argument("--task", default=None, help="force the task instead of inferring it (lm)")
+    parser.add_argument(
+        "--task", default=None, help=f"force the task instead of inferring it: {', '.join(tasks.names())}"
+    )
     parser.add_argument("--preset", default=None, help="a named starting point; `riverrun presets` lists them")
     parser.add_argument("-c", "--config", default=None, metavar="FILE", help="a run.toml to start from")
     parser.add_argument("-o", "--output", default=None, metavar="RUN", help="the run folder (default runs/NAME)")
@@ -36,18 +40,17 @@ def add(parser: Parser) -> None:
         help="also compute the baselines that the model is set against (default yes)",
     )
     add_json(parser)
-    add_settings(parser, schema())
+    add_settings(parser, tasks.schemas())
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate, report."""
-    from riverrun import combinations, configuration
+    from riverrun import combinations
 
-    given = configuration.from_flags(schema(), vars(arguments))
     file = Path(arguments.config) if arguments.config else None
     planned, reason = plan(
         arguments.data,
-        given,
+        lambda task: given_settings(vars(arguments), task.name, tasks.schemas()),
         task=arguments.task,
         preset=arguments.preset,
         file=file,

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from riverrun.cli.voice import Voice
 from riverrun.pipeline.finish import finish
-from riverrun.pipeline.train import Assembled, Trained, characters_per_token, recorders
+from riverrun.pipeline.train import Assembled, Trained, recorders
 from riverrun.run import RunFolder
 from riverrun.training import distributed
 from riverrun.training.log import fan_out
@@ -32,9 +32,7 @@ class Watcher:
         self._reading.close()
         if distributed.ranks().rank != 0:
             return None  # rank 0 speaks for all
-        self.progress = Progress(
-            self.voice.stream, characters=characters_per_token(assembled.prepared), keep=self.voice.keep
-        )
+        self.progress = Progress(self.voice.stream, characters=assembled.prepared.characters, keep=self.voice.keep)
         if run is None:
             return self.progress
         self.voice.say(f"run        {run.path}")

@@ -6,10 +6,13 @@ in each row's column; a field or column `split` (train, valid, test) decides the
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from riverrun.data import builtin
 from riverrun.data.encoding import BLOCK, decoded, fault, lines
@@ -135,9 +138,39 @@ def read(paths: Sequence[str | Path], options: DataOptions) -> Corpus:
     return Corpus(sources, options)
 
 
-def _builtin() -> Source:
-    import io
+def of_texts(texts: Sequence[str], options: DataOptions) -> Corpus:
+    """The corpus of texts in memory, one document each. Raises DataError where all are empty."""
+    sources = []
+    for number, text in enumerate(texts, 1):
+        data = text.encode("utf-8", "surrogatepass")
+        name = "text" if len(texts) == 1 else f"text {number}"
+        sources.append(Source(name, len(data), sha256(data), partial(io.BytesIO, data)))
+    if not any(source.size for source in sources):
+        raise DataError("the text is empty: there is nothing to learn from.")
+    return Corpus(sources, replace(options, encoding="utf-8"))
 
+
+class Named(Protocol):
+    """What has a name and sources: a corpus of any kind."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sources(self) -> list[Source]: ...
+
+
+@contextmanager
+def named(corpus: Named) -> Iterator[None]:
+    """Put the file's name before a DataError that does not say where it comes from."""
+    try:
+        yield
+    except DataError as error:
+        if any(source.name in str(error) for source in corpus.sources):
+            raise
+        raise type(error)(f"{corpus.name}: {error}") from None
+
+
+def _builtin() -> Source:
     data = builtin.text().encode()
     return Source(builtin.name(), len(data), sha256(data), lambda: io.BytesIO(data))
 

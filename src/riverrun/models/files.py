@@ -1,123 +1,107 @@
-"""Model folders: config.json, model.safetensors, tokenizer.json, README.md, sealed by their SHA-256. No pickle.
+"""Model folders: config.json, model.safetensors, the coder's files, README.md, sealed by their SHA-256. No pickle.
 
-`model/` alone is enough to use a model on another machine. What reads it is told the kind (`lm`), whose file here says
-how its options become a module.
+`model/` alone is enough to use a model on another machine. It names its kind (`lm`, `classify` ...), the task that
+knows how its options become a module; its coder's files (tokenizer.json, labels.json ...) say what turns text into numbers.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from riverrun import files
-from riverrun.cells.cell import Cell
-from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import ModelError, RiverrunError, UsageError
-from riverrun.models.fixed_window import FixedWindow
-from riverrun.models.language_model import LanguageModel
-from riverrun.models.options import LanguageModelOptions
 
 FORMAT = 1  # of the folder; a reader refuses what is newer
-KIND = "lm"
-CONFIG, WEIGHTS, TOKENIZER, CARD = "config.json", "model.safetensors", "tokenizer.json", "README.md"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+TOKENIZER = "tokenizer.json"  # the coder's only file where config.json does not list them
+OWN = ("format", "kind", "options", "coder")  # keys of config.json that are not the caller's
 
 
-class Saved(NamedTuple):
-    """What a model folder holds. config: the rest of config.json, as it was given to `save`."""
+class Stored(NamedTuple):
+    """What a model folder holds, before its kind makes a module of it.
 
-    model: LanguageModel | FixedWindow
+    options: of the model, by name. coder: the coder's files. config: the rest of config.json, as `save` was given it.
+    """
+
     kind: str
-    options: LanguageModelOptions
-    tokenizer: Tokenizer
+    options: dict[str, Any]
+    coder: dict[str, bytes]
+    weights: dict[str, Tensor]
     config: dict[str, Any]
     card: str
-
-
-def build(
-    options: LanguageModelOptions, vocabulary: int, *, cell: type[Cell] | None = None
-) -> LanguageModel | FixedWindow:
-    """The module that `options` describe, over `vocabulary` tokens; `cell`: a class of one's own."""
-    if options.model == "window":
-        if cell is not None:
-            raise UsageError("cell: the fixed-window network has none. Use model='recurrent'.")
-        return FixedWindow(options, vocabulary)
-    return LanguageModel(options, vocabulary, cell=cell)
-
-
-def content(
-    model: nn.Module,
-    kind: str,
-    options: LanguageModelOptions,
-    tokenizer: Tokenizer,
-    card: str,
-    config: dict[str, Any] | None = None,
-) -> dict[str, bytes]:
-    """The files of a model folder by name; `config` may add JSON values to config.json."""
-    described = {
-        "format": FORMAT,
-        "kind": kind,
-        "vocabulary": tokenizer.size,
-        "options": asdict(options),
-        **(config or {}),
-    }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return {
-        CONFIG: (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode(),
-        WEIGHTS: safetensors.torch.save(tensors),
-        TOKENIZER: tokenizer.to_json(),
-        CARD: card.encode(),
-    }
 
 
 def save(
     folder: Path,
     model: nn.Module,
     kind: str,
-    options: LanguageModelOptions,
-    tokenizer: Tokenizer,
+    options: Any,
+    coder: Mapping[str, bytes],
     card: str,
-    config: dict[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model folder, whole or not at all; an older one of that name is replaced."""
-    files.write_folder(folder, content(model, kind, options, tokenizer, card, config))
+    """Write the model folder, whole or not at all; an older one of that name is replaced.
 
-
-def load(folder: Path, *, cell: type[Cell] | None = None) -> Saved:
-    """The model in `folder`, in evaluation mode, on the CPU.
-
-    cell: the class of a model that was built with a cell of one's own.
-    Raises ModelError naming the file where it is missing, corrupted, of another kind or of a newer version.
+    options: the dataclass of the [model] section. config: JSON values to add to config.json.
     """
+    described = {
+        "format": FORMAT,
+        "kind": kind,
+        "coder": sorted(coder),
+        "options": asdict(options),
+        **(config or {}),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = {
+        CONFIG: (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode(),
+        WEIGHTS: safetensors.torch.save(tensors),
+        CARD: card.encode(),
+        **coder,
+    }
+    files.write_folder(folder, content)
+
+
+def read(folder: Path) -> Stored:
+    """What lies in `folder`. Raises ModelError naming the file where it is missing, corrupted or of a newer version."""
     config = _config(folder / CONFIG, files.read_folder(folder, [CONFIG])[CONFIG])
-    found = files.read_folder(folder, [WEIGHTS, TOKENIZER])
+    names = config.get("coder", [TOKENIZER])
+    found = files.read_folder(folder, [WEIGHTS, *names])
     card = files.read_folder(folder, [CARD])[CARD].decode(errors="replace")
-    tokenizer = Tokenizer.from_json(found[TOKENIZER])
-    options = _options(folder / CONFIG, config["options"])
-    if tokenizer.size != config["vocabulary"]:
-        raise ModelError(
-            f"{folder / TOKENIZER}: expected {config['vocabulary']} tokens, as {CONFIG} says, got {tokenizer.size}. "
-            "Restore the folder from a copy."
-        )
     try:
-        model = build(options, tokenizer.size, cell=cell)
-        tensors = safetensors.torch.load(found[WEIGHTS])
-        dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-        model.to(dtypes.pop() if len(dtypes) == 1 else None).load_state_dict(tensors)
+        weights = safetensors.torch.load(found.pop(WEIGHTS))
+    except SafetensorError as error:
+        raise ModelError(f"{folder / WEIGHTS}: not weights as safetensors keeps them ({error}).") from None
+    extra = {key: value for key, value in config.items() if key not in OWN}
+    return Stored(config["kind"], config["options"], found, weights, extra, card)
+
+
+def module(folder: Path, stored: Stored, options: type, build: Callable[[Any], nn.Module]) -> tuple[nn.Module, Any]:
+    """The module, in evaluation mode, on the CPU, and its options.
+
+    options: the dataclass of this kind's [model] section. build: makes the module that such options describe.
+    Raises ModelError where options or weights are those of something else.
+    """
+    chosen = _options(folder / CONFIG, options, stored.options)
+    try:
+        model = build(chosen)
+        dtypes = {tensor.dtype for tensor in stored.weights.values() if tensor.is_floating_point()}
+        model.to(dtypes.pop() if len(dtypes) == 1 else None).load_state_dict(stored.weights)
     except UsageError as error:
         raise ModelError(
             f"{folder / CONFIG}: {error} A cell of one's own is given to `load(folder, cell=...)`."
         ) from None
-    except (SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         first = str(error).strip().splitlines()[:3]
         raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: {' '.join(first)}") from None
-    extra = {k: v for k, v in config.items() if k not in ("format", "kind", "vocabulary", "options")}
-    return Saved(model.eval(), config["kind"], options, tokenizer, extra, card)
+    return model.eval(), chosen
 
 
 def _config(path: Path, data: bytes) -> dict[str, Any]:
@@ -132,25 +116,21 @@ def _config(path: Path, data: bytes) -> dict[str, Any]:
         raise ModelError(
             f"{path}: written in format {version} by a newer riverrun; this one reads up to {FORMAT}. Upgrade riverrun."
         )
-    if config.get("kind") != KIND:
-        raise ModelError(
-            f"{path}: expected a model of kind {KIND!r}, got {config.get('kind')!r}. Give a model that this task made."
-        )
-    if not isinstance(config.get("options"), dict) or not isinstance(config.get("vocabulary"), int):
-        raise ModelError(
-            f"{path}: not the configuration of a model: options or vocabulary missing. Restore it from a copy."
-        )
+    names = config.get("coder", [])
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not isinstance(config.get("kind"), str) or not isinstance(config.get("options"), dict) or not listed:
+        raise ModelError(f"{path}: not the configuration of a model: kind or options missing. Restore it from a copy.")
     return config
 
 
-def _options(path: Path, values: dict[str, Any]) -> LanguageModelOptions:
-    known = {option.name for option in fields(LanguageModelOptions)}
+def _options(path: Path, kind: type, values: dict[str, Any]) -> Any:
+    known = {option.name for option in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ModelError(
             f"{path}: unknown option {unknown[0]!r}: written by another version of riverrun. Upgrade riverrun."
         )
     try:
-        return LanguageModelOptions(**values)
+        return kind(**values)
     except RiverrunError as error:
         raise ModelError(f"{path}: {error}") from None

@@ -71,6 +71,12 @@ class LanguageModelOptions(RecurrentOptions):
                 f"got {self.embedding}. Leave it out, or project to that width.",
             )
 
+    def words(self, cell: str = "") -> str:
+        """The model in a few words. cell: how a cell of one's own is called."""
+        if self.model == "window":
+            return f"fixed window of {self.context} tokens, hidden {self.hidden}"
+        return super().words(cell)
+
     @property
     def output_size(self) -> int:
         """Width of what the output layer reads."""

@@ -107,3 +107,8 @@ class RecurrentOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def words(self, cell: str = "") -> str:
+        """The model in a few words. cell: how a cell of one's own is called."""
+        layers = f"{self.layers} layer{'s' if self.layers > 1 else ''}"
+        return f"{cell or self.cell}, {layers} of {self.hidden}, dropout {self.dropout:g}"

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from riverrun.configuration import Configuration, flatten
-from riverrun.data.readers import Corpus
 from riverrun.pipeline.train import Assembled, assemble, describe, kernels
+from riverrun.tasks.task import Corpus
+from riverrun.training.update import moved
 
 WARM, TIMED = 1, 2  # steps; the first one of a process is slow
 
@@ -25,9 +26,8 @@ def estimate(configuration: Configuration, corpus: Corpus, reason: str) -> tuple
 def _facts(assembled: Assembled, reason: str) -> tuple[dict[str, Any], list[str]]:
     configuration = assembled.configuration
     training = configuration.sections["training"]
-    seconds = seconds_per_step(assembled)
-    tokens = training.lanes * training.window * training.accumulate
-    epoch = max(len(assembled.prepared.splits.train.ids) / tokens, 1.0)  # steps
+    seconds, tokens, share = per_step(assembled)
+    epoch = max(1 / share, 1.0)  # steps
     counts = [training.steps] if training.steps else []
     counts += [training.epochs * epoch] if training.epochs else []
     counts += [training.minutes * 60 / seconds] if training.minutes else []
@@ -58,27 +58,27 @@ def _facts(assembled: Assembled, reason: str) -> tuple[dict[str, Any], list[str]
     return facts, lines
 
 
-def seconds_per_step(assembled: Assembled) -> float:
-    """The time of one update's forward and backward pass, measured on the run's own first batches."""
+def per_step(assembled: Assembled) -> tuple[float, float, float]:
+    """Of one update: its seconds (forward and backward pass), its tokens and its share of an epoch, measured on the
+    run's own first batches."""
     training = assembled.configuration.sections["training"]
     model = assembled.model.to(device=assembled.device, dtype=assembled.precision.weights)
     model.train()
-    cursor = assembled.streams.state_dict()
-    began = 0.0
+    batches = assembled.batches
+    cursor = batches.state_dict()
+    began, tokens, epoch = 0.0, 0, 0.0
     for number in range(WARM + TIMED):
         if number == WARM:
-            began = time.perf_counter()
-        batch = assembled.streams.next()
-        moved = batch._replace(
-            inputs=batch.inputs.to(assembled.device),
-            targets=batch.targets.to(assembled.device),
-            resets=None if batch.resets is None else batch.resets.to(assembled.device),
-        )
+            began, epoch = time.perf_counter(), batches.epoch
+        batch = moved(batches.next(), assembled.device)
         with assembled.precision.autocast(assembled.device):
-            loss = model.loss(moved, None)
+            loss = model.loss(batch, None)
         (loss.total / max(batch.tokens, 1)).backward()
         model.zero_grad(set_to_none=True)
         if assembled.device.type == "cuda":
             torch.cuda.synchronize(assembled.device)
-    assembled.streams.load_state_dict(cursor)
-    return (time.perf_counter() - began) / TIMED * int(training.accumulate)
+        tokens += batch.tokens if number >= WARM else 0
+    seconds, share = time.perf_counter() - began, batches.epoch - epoch
+    batches.load_state_dict(cursor)
+    accumulate = int(training.accumulate) / TIMED
+    return seconds * accumulate, tokens * accumulate, max(share, 1e-9) * accumulate

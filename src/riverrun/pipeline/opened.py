@@ -1,42 +1,43 @@
-"""open_model: a trained model from a run folder (or its model/ folder), to sample and score with."""
+"""open_model: a trained model from a run folder (or its model/ folder), to predict, sample and score with."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from riverrun import combinations, configuration, run, tasks
 from riverrun import files as sealed
-from riverrun import run
 from riverrun.cells.cell import Cell
-from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import DataError, ModelError
 from riverrun.models import files
-from riverrun.models.files import Saved
-from riverrun.models.fixed_window import FixedWindow
-from riverrun.models.language_model import LanguageModel
 from riverrun.pipeline.plan import restore
-from riverrun.pipeline.prepare import Prepared, prepare_again
-from riverrun.pipeline.train import OWN_CELL
-from riverrun.pipeline.writing import MOST_COMPARED, TOO_LONG
-from riverrun.pipeline.writing import novelty as compared
+from riverrun.pipeline.train import OWN_CELL, kept
 from riverrun.run import RunFolder
+from riverrun.tasks.task import Prepared, Task
 from riverrun.training import checkpoints, snapshot
 from riverrun.training.hardware import choose_device
 
 
 class Opened(NamedTuple):
-    """A model in evaluation mode on its device. run: the run folder it lies in, None for a model folder alone."""
+    """A model in evaluation mode on its device.
 
-    model: LanguageModel | FixedWindow
-    tokenizer: Tokenizer
+    coder: what turns its items into numbers (a language model's: the tokenizer). sections: the options of its run, by
+    section. run: the run folder it lies in, None for a model folder alone. config, card: what else its folder says.
+    """
+
+    task: Task
+    model: Any
+    coder: Any
+    sections: Mapping[str, Any]
     device: torch.device
-    saved: Saved
     run: RunFolder | None
+    config: Mapping[str, Any]
+    card: str
 
 
 def open_model(
@@ -57,24 +58,44 @@ def open_model(
     if threads:
         torch.set_num_threads(threads)
     if folder is None:
-        saved = _checkpointed(RunFolder(path), cell, warn)
-        return Opened(saved.model.to(where), saved.tokenizer, where, saved, RunFolder(path))
-    _need(cell, _own_cell(folder), folder)
-    saved = files.load(folder, cell=cell)
+        opened = _checkpointed(RunFolder(path), cell, warn)
+    else:
+        _need(cell, _own_cell(folder), folder)
+        opened = _stored(folder, cell)
+    return opened._replace(model=opened.model.to(where), device=where)
+
+
+def _stored(folder: Path, cell: type[Cell] | None) -> Opened:
+    stored = files.read(folder)
+    if stored.kind not in tasks.names():
+        raise ModelError(
+            f"{folder / files.CONFIG}: expected a model of kind {', '.join(tasks.names())}, got {stored.kind!r}. "
+            "Give a model that this riverrun knows, or upgrade it."
+        )
+    task = tasks.find(stored.kind)
+    coder = task.load_coder(stored.coder)
+    model, options = files.module(
+        folder, stored, task.sections["model"], lambda options: task.model(options, coder, cell=cell)
+    )
     home = folder.parent if folder.name == "model" and (folder.parent / "run.toml").is_file() else None
-    return Opened(saved.model.to(where), saved.tokenizer, where, saved, RunFolder(home) if home else None)
+    values = stored.config.get("run", {})
+    known = {section: keys for section, keys in values.items() if section in task.sections}
+    sections = {**configuration.resolve(task.sections, combinations.acting(task.sections, known)), "model": options}
+    run_folder = RunFolder(home) if home else None
+    return Opened(task, model, coder, sections, torch.device("cpu"), run_folder, stored.config, stored.card)
 
 
-def _checkpointed(folder: RunFolder, cell: type[Cell] | None, warn: Callable[[str], None]) -> Saved:
+def _checkpointed(folder: RunFolder, cell: type[Cell] | None, warn: Callable[[str], None]) -> Opened:
     """The model of a run that was killed, or is still being trained: what `fit` would give if it ended there."""
     own = folder.read_json("env.json").get(OWN_CELL)
     _need(cell, own, folder.path)
     which = "best" if checkpoints.pointer(folder.path, "best") is not None else "last"
     checkpoint = checkpoints.load(folder.path, which, warn=warn, clean=False)
     snapshot.record(checkpoint.files, checkpoint.path)  # raises where a newer riverrun wrote it
-    configuration = restore(folder.configuration)
-    options, tokenizer = configuration.sections["model"], Tokenizer.from_json(checkpoint.files[files.TOKENIZER])
-    model = files.build(options, tokenizer.size, cell=cell)
+    planned = restore(folder.configuration)
+    task = tasks.find(planned.task)
+    coder = task.load_coder(checkpoint.files)
+    model = task.model(planned.sections["model"], coder, cell=cell)
     tensors = snapshot.weights(checkpoint.files)
     try:
         model.to(next(t.dtype for t in tensors.values() if t.is_floating_point())).load_state_dict(tensors)
@@ -82,7 +103,8 @@ def _checkpointed(folder: RunFolder, cell: type[Cell] | None, warn: Callable[[st
         raise ModelError(f"{checkpoint.path}: does not fit {folder.configuration} ({error}).") from None
     note = f"{folder.path}: training has not ended: these are the weights of step {checkpoint.step:,}."
     warn(f"{note} Go on with `riverrun resume {folder.path}`.")
-    return Saved(model.eval(), configuration.task, options, tokenizer, {OWN_CELL: own}, f"# {note}\n")
+    config = {OWN_CELL: own, "run": kept(planned.sections)}
+    return Opened(task, model.eval(), coder, planned.sections, torch.device("cpu"), folder, config, f"# {note}\n")
 
 
 def _need(cell: type[Cell] | None, own: str | None, folder: Path) -> None:
@@ -93,7 +115,7 @@ def _need(cell: type[Cell] | None, own: str | None, folder: Path) -> None:
 
 
 def _own_cell(folder: Path) -> str | None:
-    with contextlib.suppress(ValueError, AttributeError):  # `files.load` says what is wrong with such a file
+    with contextlib.suppress(ValueError, AttributeError):  # `files.read` says what is wrong with such a file
         name = json.loads(sealed.read_folder(folder, [files.CONFIG])[files.CONFIG]).get(OWN_CELL)
         return name if isinstance(name, str) else None
     return None
@@ -107,17 +129,20 @@ def data_of(opened: Opened) -> Prepared:
     if opened.run is None:
         raise DataError("a model folder does not say where its data lies: give the run folder, or a file.")
     record = opened.run.read_json("data.json")
-    configuration = restore(opened.run.configuration)
-    data = configuration.sections["data"]
-    return prepare_again(record, configuration.files, data, opened.tokenizer, cache=opened.run.tokens)
-
-
-def novelty(opened: Opened, texts: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
-    """How much of `texts` was copied from the training text: the record, and the sentence (also why there is none)."""
-    try:
-        if opened.run is not None and opened.run.read_json("data.json")["parts"]["train"]["tokens"] > MOST_COMPARED:
-            return None, TOO_LONG  # known without reading all that
-        prepared = data_of(opened)
-    except DataError as error:
-        return None, f"not compared with the training text: {error}"
-    return compared(opened.tokenizer, texts, prepared.splits.train, prepared.splits.test)
+    planned = restore(opened.run.configuration)
+    if "-" in planned.files:
+        raise DataError("the data came from standard input and is not kept.")
+    corpus = opened.task.read(planned.files, planned.sections["data"])
+    prepared: Prepared = opened.task.prepare(
+        corpus,
+        planned.sections,
+        coder=opened.coder,
+        select=bool(record["parts"].get("valid")),
+        cache=opened.run.tokens,
+        record=record,
+    )
+    before = {file["sha256"] for file in record["files"]}
+    for file in prepared.files:
+        if file.sha256 not in before:
+            raise DataError(f"{file.path}: no longer the file that was trained on (its SHA-256 has changed).")
+    return prepared

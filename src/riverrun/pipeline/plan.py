@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from riverrun import combinations, configuration, presets, tasks
 from riverrun.combinations import ARGUMENTS, KEYS, Layer, Notation
 from riverrun.configuration import Configuration, Schema, Values
 from riverrun.errors import OptionError, UsageError
+from riverrun.tasks.task import Task
 
 if TYPE_CHECKING:
     from riverrun.cells.cell import Cell
@@ -24,7 +25,7 @@ def schema(task: str = DEFAULT_TASK) -> Schema:
 
 def plan(
     files: Sequence[str],
-    given: Values,
+    given: Values | Callable[[Task], Values],
     *,
     task: str | None = None,
     preset: str | None = None,
@@ -37,24 +38,31 @@ def plan(
     Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
     preset holds where neither a preset nor a configuration file is named.
 
+    given: values, or a function that gives them where it is known for which task.
     notation: how the one who gave `given` writes options. cell: a class of one's own, in place of the one named.
     Raises UsageError, naming an option as it was typed, where something is unknown, out of range or does nothing, or
     where no budget is left.
     """
     layers: list[Layer] = []
+    reason = "asked for (--task)"
+    if task is None and file is not None:
+        task, reason = configuration.task_of(file), f"asked for ({file})"
+    if task is None and preset is not None:
+        task, reason = presets.task_of(preset), f"what preset {preset} is for"
+    if task is None:
+        named = files or (configuration.files_of(file) if file is not None else ())
+        found, reason = tasks.infer(named)
+    else:
+        found = tasks.find(task)
     if preset is not None or file is None:
-        layers.append(Layer(presets.find(preset or "default").values, notation))
+        layers.append(Layer(presets.find(preset, found.name).values, notation))
     if file is not None:
-        read = configuration.read(file, schema(task or DEFAULT_TASK))
+        read = configuration.read(file, found.sections)
         layers.append(Layer(read.values, KEYS, read.places))
         files = files or read.files or ()
-        task = task or read.task
-    if task is None:
-        found, reason = tasks.infer(files)
-    else:
-        found, reason = tasks.find(task), f"asked for ({'--task' if file is None else file})"
+    values_given = given(found) if callable(given) else given
     own = {"model": {"cell": cell}} if cell is not None else {}
-    layers.append(Layer(configuration.merge(found.sections, given, own), notation))
+    layers.append(Layer(configuration.merge(found.sections, values_given, own), notation))
     try:
         values = combinations.settled(found.sections, layers)
         if own:  # it is judged, and stands in no file
@@ -69,8 +77,8 @@ def plan(
 
 def restore(path: Path) -> Configuration:
     """The configuration that a run folder's run.toml holds. Raises DataError and UsageError as `configuration.read`."""
-    read = configuration.read(path, schema())
-    task = read.task or DEFAULT_TASK
+    task = configuration.task_of(path) or DEFAULT_TASK
+    read = configuration.read(path, schema(task))
     return Configuration(task, read.files or (), configuration.resolve(schema(task), read.values))
 
 

@@ -2,68 +2,54 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
-from riverrun.data.options import DataOptions
-from riverrun.data.readers import Corpus
-from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import DataError
-from riverrun.pipeline.prepare import Prepared, prepare
+from riverrun.tasks.task import Prepared, Task
 from riverrun.training import distributed
 
-FAILED, WAITED = b"failed", b""  # what a rank says instead of a vocabulary
+FAILED, WAITED = b"failed", b""  # what a rank says instead of a coder
 
 
-def prepare_together(
-    corpus: Corpus,
-    options: DataOptions,
-    *,
-    select: bool,
-    tokenizer: Tokenizer | None = None,
-    unit: str | None = None,
-    cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Prepared:
-    """What `prepare` gives, on every rank; the arguments are its own.
+def prepare_together(task: Task, make: Callable[[Any, bool], Prepared]) -> Prepared:
+    """What `make(coder, checked)` gives, on every rank.
 
-    The first rank of each machine makes the vocabulary and, where the corpus is large, the array in `cache`. The others
-    wait for it, take its vocabulary and map the array; a small corpus each tokenises into its own memory.
+    make: the task's `prepare`. Where coder is None it makes one of the training part; checked: arrays that lie in the
+    cache are mapped without another look. The first rank of each machine makes the coder and, where the corpus is
+    large, the arrays. The others wait for it, take its coder and map the arrays; a small corpus each reads into its own
+    memory.
     Raises DataError where another rank could not do its part, which that rank explains.
     """
     ranks = distributed.ranks()
-
-    def make(tokenizer: Tokenizer | None, checked: bool) -> Prepared:
-        return prepare(
-            corpus,
-            options,
-            select=select,
-            tokenizer=tokenizer,
-            unit=unit,
-            cache=cache,
-            checked=checked,
-            progress=progress,
-        )
-
     if ranks.world == 1:
-        return make(tokenizer, False)
+        return make(None, False)
     with distributed.patience() as gather:
         prepared = None
         said = FAILED if ranks.local == 0 else WAITED
         try:
             if ranks.local == 0:
-                prepared = make(tokenizer, False)
-                said = prepared.tokenizer.to_json()
+                prepared = make(None, False)
+                said = _packed(task.save_coder(prepared.coder))
         finally:
             told = _told(gather, said)
         said = FAILED
         try:
             if prepared is None:
-                prepared = make(Tokenizer.from_json(told[ranks.leader]), True)
+                prepared = make(task.load_coder(_unpacked(told[ranks.leader])), True)
             said = WAITED
         finally:
             _told(gather, said)
     return prepared
+
+
+def _packed(files: dict[str, bytes]) -> bytes:
+    return json.dumps({name: data.decode("latin-1") for name, data in files.items()}).encode()
+
+
+def _unpacked(data: bytes) -> dict[str, bytes]:
+    return {name: text.encode("latin-1") for name, text in json.loads(data).items()}
 
 
 def _told(gather: Callable[[bytes], list[bytes]], said: bytes) -> list[bytes]:

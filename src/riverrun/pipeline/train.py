@@ -6,16 +6,13 @@ read -> vocabulary -> tokens -> parts -> streams -> model -> fit -> model/. What
 
 from __future__ import annotations
 
-import io
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from riverrun import run as runs
@@ -23,26 +20,20 @@ from riverrun import tasks
 from riverrun.cells.cell import Cell
 from riverrun.configuration import Configuration
 from riverrun.data import builtin
-from riverrun.data.readers import Corpus
-from riverrun.data.sources import Source
-from riverrun.data.tokenizer import Tokenizer
-from riverrun.decoding.sampling import Sampling
+from riverrun.data.readers import named
 from riverrun.errors import DataError, UsageError
-from riverrun.files import remove_folder, sha256
+from riverrun.files import remove_folder
+from riverrun.layers.recurrent import Recurrent
 from riverrun.models import files as model_files
-from riverrun.pipeline.prepare import Prepared, named, recorded_unit
 from riverrun.pipeline.together import prepare_together
-from riverrun.pipeline.writing import sample
 from riverrun.run import RunFolder
-from riverrun.tasks.measures.evaluation import validation
+from riverrun.tasks.task import Corpus, Prepared, Say
 from riverrun.training import checkpoints, distributed, hardware
 from riverrun.training.checkpoints import Checkpoint
 from riverrun.training.log import Log, TensorBoard
 from riverrun.training.loop import Event, Result, fit
 
 OWN_CELL = "own_cell"  # the key under which config.json names a cell that is not riverrun's
-SAMPLE_LENGTH = 300  # tokens of the samples that are shown during training
-Say = Callable[[str], None]
 Events = Callable[[Event], None]
 
 
@@ -63,7 +54,7 @@ class Assembled(NamedTuple):
     configuration: Configuration
     prepared: Prepared
     model: Any
-    streams: Any
+    batches: Any
     device: torch.device
     precision: hardware.Precision
     cell: type[Cell] | None  # one of the caller's own, in place of the one that the configuration names
@@ -82,33 +73,19 @@ def gather(configuration: Configuration) -> Corpus:
     return corpus
 
 
-def corpus_of(configuration: Configuration, texts: Sequence[str]) -> Corpus:
-    """The corpus of texts in memory, one document each; without any, that of the configuration's files."""
-    if not texts:
-        return gather(configuration)
-    sources = []
-    for number, text in enumerate(texts, 1):
-        data = text.encode("utf-8", "surrogatepass")
-        name = "text" if len(texts) == 1 else f"text {number}"
-        sources.append(Source(name, len(data), sha256(data), partial(io.BytesIO, data)))
-    if not any(source.size for source in sources):
-        raise DataError("the text is empty: there is nothing to learn from.")
-    return Corpus(sources, replace(configuration.sections["data"], encoding="utf-8"))
-
-
 def assemble(
     configuration: Configuration,
     corpus: Corpus,
     *,
-    tokenizer: Tokenizer | None = None,
-    unit: str | None = None,
+    coder: Any = None,
+    record: Mapping[str, Any] | None = None,
     cell: type[Cell] | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Assembled:
-    """Read and split the data, build model and streams: everything that can go wrong before a run begins does here.
+    """Read and split the data, build model and batches: everything that can go wrong before a run begins does here.
 
-    tokenizer, unit: of a run that goes on, its vocabulary and of what its parts are shares.
+    coder, record: of a run that goes on, what turns its items into numbers, and its data.json.
     """
     task, training = tasks.find(configuration.task), configuration.sections["training"]
     device = hardware.choose_device(training.device)
@@ -116,39 +93,48 @@ def assemble(
     precision = hardware.choose_precision(training.precision, device, rows=training.rows)
     if training.threads:
         torch.set_num_threads(training.threads)
-    options = configuration.sections["data"]
-    prepared = prepare_together(
-        corpus, options, select=training.selects, tokenizer=tokenizer, unit=unit, cache=cache, progress=progress
-    )
+
+    def make(made: Any, checked: bool) -> Prepared:
+        prepared: Prepared = task.prepare(
+            corpus,
+            configuration.sections,
+            coder=made or coder,
+            select=training.selects,
+            cache=cache,
+            checked=checked,
+            progress=progress,
+            record=record,
+        )
+        return prepared
+
+    prepared = prepare_together(task, make)
     with named(corpus):
-        streams = task.batch(prepared.splits.train, training, rank=ranks.rank, world=ranks.world)
+        batches = task.batches(prepared, training, rank=ranks.rank, world=ranks.world)
     torch.manual_seed(training.seed)  # of the initial weights; `fit` seeds again for everything after
-    model = task.model(configuration.sections["model"], prepared.tokenizer.size, cell=cell)
-    return Assembled(configuration, prepared, model, streams, device, precision, cell)
+    model = task.model(configuration.sections["model"], prepared.coder, cell=cell)
+    return Assembled(configuration, prepared, model, batches, device, precision, cell)
 
 
 def kernels(assembled: Assembled) -> dict[str, str]:
     """For each recurrent layer, which kernel trains it here and why."""
-    recurrent = getattr(assembled.model, "recurrent", None)
-    return dict(recurrent.explain()) if recurrent is not None else {}
+    found: dict[str, str] = {}
+    for name, layer in assembled.model.named_modules():
+        if isinstance(layer, Recurrent):
+            prefix = "" if name == "recurrent" else f"{name}."
+            found |= {f"{prefix}{part}": why for part, why in layer.explain().items()}
+    return found
 
 
 def describe(assembled: Assembled, reason: str) -> list[str]:
     """What is about to be trained, on what and why: the first lines of a run."""
-    prepared, parts = assembled.prepared, assembled.prepared.splits
+    prepared = assembled.prepared
     training = assembled.configuration.sections["training"]
     names = [file.path for file in prepared.files]
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    counts = f"{len(parts.train.ids):,} train"
-    counts += f", {len(parts.valid.ids):,} valid" if parts.valid is not None else ""
-    counts += f", {len(parts.test.ids):,} test"
-    if isinstance(parts.train.ids, np.memmap):
-        counts += f", mapped from {Path(str(parts.train.ids.filename)).parent}"
     lines = [
         f"task       {assembled.configuration.task}: {reason}",
         f"data       {shown}",
-        f"tokens     {prepared.tokenizer.unit}s, vocabulary {prepared.tokenizer.size:,}: {counts}",
-        f"split      {parts.rule}",
+        *prepared.lines(),
         f"model      {model_words(assembled.configuration, assembled.cell)}, {assembled.parameters:,} parameters",
     ]
     lines += [f"kernel     {line}" for line in dict.fromkeys(kernels(assembled).values())]
@@ -159,12 +145,8 @@ def describe(assembled: Assembled, reason: str) -> list[str]:
 
 def model_words(configuration: Configuration, cell: type[Cell] | None) -> str:
     """The model in a few words."""
-    model = configuration.sections["model"]
-    if model.model == "window":
-        return f"fixed window of {model.context} tokens, hidden {model.hidden}"
-    layers = f"{model.layers} layer{'s' if model.layers > 1 else ''}"
-    name = model.cell if cell is None else f"{cell.__name__} (a cell of one's own)"
-    return f"{name}, {layers} of {model.hidden}, dropout {model.dropout:g}"
+    words: str = configuration.sections["model"].words("" if cell is None else f"{cell.__name__} (a cell of one's own)")
+    return words
 
 
 def open_folder(
@@ -204,14 +186,15 @@ def environment(assembled: Assembled, command: Sequence[str]) -> dict[str, Any]:
 
 
 def _keep_input(corpus: Corpus, configuration: Configuration, run: RunFolder, *, write: bool) -> Configuration:
-    """Copy what lies in no file (standard input, a Python call's texts) into the run folder, and name it there."""
+    """Copy what lies in no file (standard input, a Python call's data) into the run folder, and name it there."""
     if configuration.files not in ((), ("-",)) or corpus.sources[0].name == builtin.name():
         return configuration
     folder = run.path / "input"
     if write:
         folder.mkdir()
         for number, source in enumerate(corpus.sources, 1):
-            with source.open() as given, (folder / f"{number:06}.txt").open("wb") as file:
+            suffix = Path(source.name).suffix or ".txt"
+            with source.open() as given, (folder / f"{number:06}{suffix}").open("wb") as file:
                 shutil.copyfileobj(given, file)
     sections = {**configuration.sections, "data": corpus.options}  # the encoding of these files
     return configuration._replace(files=(str(folder.absolute()),), sections=sections)
@@ -226,18 +209,15 @@ def carry_out(
 ) -> Trained:
     """Train what was assembled; in a run folder, save checkpoints on the way, and model/ at the end or on a signal."""
     configuration, prepared, model = assembled.configuration, assembled.prepared, assembled.model
-    training, tokenizer = configuration.sections["training"], prepared.tokenizer
-    valid = prepared.splits.valid
-    static = {"run.toml": configuration.toml().encode(), "tokenizer.json": tokenizer.to_json()}
+    task, training = tasks.find(configuration.task), configuration.sections["training"]
+    static = {"run.toml": configuration.toml().encode(), **task.save_coder(prepared.coder)}
     result = fit(
         model,
-        assembled.streams,
+        assembled.batches,
         training,
         folder=run.path if run else None,
-        evaluate=(lambda: validation(model, valid)) if valid is not None else None,
-        sample=(lambda: sample(model, tokenizer, "", SAMPLE_LENGTH, sampling=Sampling(seed=training.seed)))
-        if events is not None
-        else None,
+        evaluate=(lambda: task.validate(model, prepared)) if prepared.valid is not None else None,
+        sample=(lambda: task.sample(model, prepared.coder, training.seed)) if events is not None else None,
         events=events,
         resume=resume,
         static=static,
@@ -258,19 +238,17 @@ def recorders(assembled: Assembled, run: RunFolder) -> list[Events]:
     return found
 
 
-def characters_per_token(prepared: Prepared) -> float:
-    """The mean number of characters in a token of the training text: 1 for a character model."""
-    ids = prepared.splits.train.ids[:1_000_000]
-    return max(float(prepared.tokenizer.lengths[ids].mean()), 1e-9)
-
-
 def save_model(trained: Trained, folder: Path) -> None:
     """Write the portable model folder with its card."""
-    options = trained.configuration.sections["model"]
-    tokenizer = trained.prepared.tokenizer
-    task = tasks.find(trained.configuration.task)
-    config = {OWN_CELL: own_cell(trained.cell)}
-    model_files.save(folder, trained.model, task.name, options, tokenizer, card(trained), config)
+    sections, task = trained.configuration.sections, tasks.find(trained.configuration.task)
+    config = {OWN_CELL: own_cell(trained.cell), "run": kept(sections)}
+    coder = task.save_coder(trained.prepared.coder)
+    model_files.save(folder, trained.model, task.name, sections["model"], coder, card(trained), config)
+
+
+def kept(sections: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What config.json holds of a run's options beside the model's, by section."""
+    return {section: asdict(options) for section, options in sections.items() if section != "model"}
 
 
 def own_cell(cell: type[Cell] | None) -> str | None:
@@ -281,23 +259,24 @@ def own_cell(cell: type[Cell] | None) -> str | None:
 def card(trained: Trained) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to use it."""
     prepared, result, configuration = trained.prepared, trained.result, trained.configuration
+    title, use = tasks.find(configuration.task).card(prepared)
     sources = "\n".join(f"- {file.path} ({file.bytes:,} bytes, SHA-256 {file.sha256})" for file in prepared.files[:20])
-    nats = "not measured" if result.nats is None else f"{result.nats:.4f} nats per {prepared.tokenizer.unit}"
-    return f"""# A language model made by riverrun
+    data = "\n".join(f"- {line}" for line in prepared.lines())
+    nats = "not measured" if result.nats is None else f"{result.nats:.4f} nats per prediction"
+    return f"""# {title} made by riverrun
 
-{model_words(configuration, trained.cell)}; tokens: {prepared.tokenizer.unit}s, {prepared.tokenizer.size:,} of them.
+{model_words(configuration, trained.cell)}.
 
-Trained on {len(prepared.splits.train.ids):,} tokens, {result.steps:,} updates in {result.seconds / 60:.1f} minutes; the
-last training loss was {nats}. Held-out figures lie in the run folder's eval/metrics.json.
+Trained in {result.steps:,} updates and {result.seconds / 60:.1f} minutes; the last training loss was {nats}. Held-out
+figures lie in the run folder's eval/metrics.json.
 
 Data:
 
 {sources}
 
-Split: {prepared.splits.rule}.
+{data}
 
-Use: `riverrun sample FOLDER --prompt "..."`, `riverrun predict FOLDER TEXT`, or in Python
-`riverrun.load("FOLDER").sample("...")`.
+Use: {use}
 
 Limits: it repeats what it read, with its errors and biases, and knows nothing else. It checks no facts.
 """
@@ -351,14 +330,14 @@ def resume(
             f"{run.path}: trained with a cell of one's own, {own}: only the program that has it can go on."
         )
     checkpoint = checkpoints.load(run.path, warn=warn)
-    tokenizer = Tokenizer.from_json(checkpoint.files["tokenizer.json"])
+    coder = tasks.find(configuration.task).load_coder(checkpoint.files)
     corpus = gather(configuration)
     record = run.read_json("data.json")
     assembled = assemble(
         configuration,
         corpus,
-        tokenizer=tokenizer,
-        unit=recorded_unit(record),
+        coder=coder,
+        record=record,
         cell=cell,
         cache=run.tokens,
         progress=progress,

@@ -1,7 +1,7 @@
 """Tasks: one file a task, with a frozen `Task` called TASK in it; whatever lies in this folder is collected.
 
->>> names()
-('lm',)
+>>> "lm" in names()
+True
 >>> find("lm").summary
 'a language model: text that goes on'
 """
@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from riverrun.errors import UsageError, nearest
@@ -28,6 +28,11 @@ def names() -> tuple[str, ...]:
     return tuple(task.name for task in all_tasks())
 
 
+def schemas() -> dict[str, Mapping[str, type]]:
+    """Of every task, the sections of its run.toml and the options dataclass of each."""
+    return {task.name: task.sections for task in all_tasks()}
+
+
 def find(name: str) -> Task:
     """The task of that name. Raises UsageError naming the nearest."""
     for task in all_tasks():
@@ -38,7 +43,7 @@ def find(name: str) -> Task:
 
 def infer(paths: Sequence[str]) -> tuple[Task, str]:
     """The task that fits the data, and the reason in a sentence. Raises UsageError where none does."""
-    for task in all_tasks():
+    for task in sorted(all_tasks(), key=lambda task: task.fallback):
         reason = task.infer(paths)
         if reason is not None:
             return task, reason

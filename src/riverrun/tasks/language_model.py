@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riverrun.data.options import DataOptions
 from riverrun.models.options import LanguageModelOptions
-from riverrun.tasks.task import Metric, Task
+from riverrun.tasks.task import Given, Metric, Predicted, Say, Task
+from riverrun.tasks.text.presets import PRESETS
 from riverrun.training.options import StreamTraining
 
 if TYPE_CHECKING:
@@ -16,17 +18,24 @@ if TYPE_CHECKING:
 
     from riverrun.cells.cell import Cell
     from riverrun.data.readers import Corpus
-    from riverrun.data.splits import Splits
     from riverrun.data.streams import Streams
     from riverrun.data.tokenizer import Tokenizer
-    from riverrun.data.tokens import Tokens
-    from riverrun.decoding.sampling import Sampling
-    from riverrun.tasks.measures.baselines import Baseline
-    from riverrun.tasks.measures.evaluation import Evaluation
+    from riverrun.run import RunFolder
+    from riverrun.tasks.text.prepare import Prepared
+
+TOKENIZER = "tokenizer.json"
+SAMPLE_LENGTH = 300  # tokens of the samples that are shown during training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What `predict` can be told."""
+
+    top: int = field(default=5, metadata={"help": "how many likely tokens to name"})
 
 
 def infer(paths: Sequence[str]) -> str | None:
-    """Why `paths` are text for a language model: the only task so far, so every input is."""
+    """Why `paths` are text for a language model: whatever is no other task's."""
     if not paths:
         return "no data given: the text that every Python carries"
     name = paths[0]
@@ -47,18 +56,48 @@ def _read(paths: Sequence[str | Path], options: DataOptions) -> Corpus:
     return read(paths, options)
 
 
-def _encode(
+def _given(X: Sequence[str], y: None, options: DataOptions) -> Corpus:
+    from riverrun.data.readers import of_texts
+
+    return of_texts(X, options)
+
+
+def _prepare(
     corpus: Corpus,
-    tokenizer: Tokenizer,
-    folder: Path | None = None,
+    sections: Mapping[str, Any],
+    *,
+    coder: Tokenizer | None = None,
+    select: bool = True,
+    cache: Path | None = None,
+    checked: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Tokens:
-    from riverrun.data.tokens import tokenise
+    record: Mapping[str, Any] | None = None,
+) -> Prepared:
+    from riverrun.tasks.text.prepare import prepare, recorded_unit
 
-    return tokenise(corpus, tokenizer, folder, progress)
+    return prepare(
+        corpus,
+        sections["data"],
+        select=select,
+        tokenizer=coder,
+        unit=None if record is None else recorded_unit(record),
+        cache=cache,
+        checked=checked,
+        progress=progress,
+    )
 
 
-def _batch(tokens: Tokens, options: StreamTraining, *, rank: int = 0, world: int = 1) -> Streams:
+def _save_coder(coder: Tokenizer) -> dict[str, bytes]:
+    return {TOKENIZER: coder.to_json()}
+
+
+def _load_coder(files: Mapping[str, bytes]) -> Tokenizer:
+    from riverrun.data.tokenizer import Tokenizer
+
+    return Tokenizer.from_json(files[TOKENIZER])
+
+
+def _batches(prepared: Prepared, options: StreamTraining, *, rank: int = 0, world: int = 1) -> Streams:
     """`options.lanes` lanes in all: each of `world` processes deals its share of them."""
     from riverrun.data.streams import Streams
     from riverrun.errors import OptionError
@@ -66,7 +105,7 @@ def _batch(tokens: Tokens, options: StreamTraining, *, rank: int = 0, world: int
     if options.lanes % world:
         raise OptionError("lanes", f"{options.lanes} cannot be shared by {world} processes; use a multiple of {world}.")
     return Streams(
-        tokens,
+        prepared.splits.train,
         lanes=options.lanes // world,
         window=options.window,
         random_window=options.random_window,
@@ -77,56 +116,98 @@ def _batch(tokens: Tokens, options: StreamTraining, *, rank: int = 0, world: int
     )
 
 
-def _model(options: LanguageModelOptions, vocabulary: int, *, cell: type[Cell] | None = None) -> nn.Module:
-    from riverrun.models.files import build
+def _model(options: LanguageModelOptions, coder: Tokenizer, *, cell: type[Cell] | None = None) -> nn.Module:
+    from riverrun.errors import UsageError
+    from riverrun.models.fixed_window import FixedWindow
+    from riverrun.models.language_model import LanguageModel
 
-    return build(options, vocabulary, cell=cell)
-
-
-def _evaluate(model: Any, tokens: Tokens, tokenizer: Tokenizer, *, window: int = 100) -> Evaluation:
-    from riverrun.tasks.measures.evaluation import evaluate
-
-    return evaluate(model, tokens, tokenizer, window=window)
-
-
-def _baselines(splits: Splits, tokenizer: Tokenizer, *, seconds: float = 30.0) -> Iterator[Baseline]:
-    from riverrun.tasks.measures.baselines import baselines
-
-    return baselines(splits, tokenizer, seconds=seconds)
+    if options.model == "window":
+        if cell is not None:
+            raise UsageError("cell: the fixed-window network has none. Use model='recurrent'.")
+        return FixedWindow(options, coder.size)
+    return LanguageModel(options, coder.size, cell=cell)
 
 
-def _decode(
+def _validate(model: Any, prepared: Prepared) -> float:
+    from riverrun.tasks.measures.evaluation import validation
+
+    assert prepared.valid is not None
+    return validation(model, prepared.valid)
+
+
+def _sample(model: Any, coder: Tokenizer, seed: int) -> str:
+    from riverrun.decoding.sampling import Sampling
+    from riverrun.tasks.text.writing import sample
+
+    return sample(model, coder, "", SAMPLE_LENGTH, sampling=Sampling(seed=seed))
+
+
+def _measure(model: Any, prepared: Prepared, *, training: StreamTraining, say: Say, baselines: bool) -> dict[str, Any]:
+    from riverrun.tasks.text.results import measure
+
+    return measure(model, prepared, training=training, say=say, baselines=baselines)
+
+
+def _measure_other(
     model: Any,
-    state: Any,
-    prompt: Sequence[int],
-    length: int,
+    coder: Tokenizer,
+    sections: Mapping[str, Any],
+    corpus: Corpus,
     *,
-    sampling: Sampling | None = None,
-    count: int = 1,
-    stop: int | None = None,
-    excluded: Sequence[int] = (),
-) -> Iterator[Any]:
-    from riverrun.decoding.sampling import generate
+    say: Say,
+    beside: Prepared | None = None,
+) -> dict[str, Any]:
+    from riverrun.tasks.text.results import measure_other
 
-    return generate(model, state, prompt, length, sampling=sampling, count=count, stop=stop, excluded=excluded)
+    return measure_other(model, coder, sections, corpus, say=say, beside=beside)
+
+
+def _conclude(
+    run: RunFolder, model: Any, prepared: Prepared, metrics: dict[str, Any], *, say: Say, seed: int
+) -> dict[str, Any]:
+    from riverrun.tasks.text.results import conclude
+
+    return conclude(run, model, prepared, metrics, say=say, seed=seed)
+
+
+def _predict(model: Any, coder: Tokenizer, sections: Mapping[str, Any], given: Given, options: Prediction) -> Predicted:
+    from riverrun.tasks.text.scoring import predict
+
+    return predict(model, coder, given, encoding=sections["data"].encoding, top=options.top)
+
+
+def _card(prepared: Prepared) -> tuple[str, str]:
+    use = """`riverrun sample FOLDER --prompt "..."`, `riverrun predict FOLDER TEXT`, or in Python
+`riverrun.load("FOLDER").sample("...")`."""
+    return "A language model", use
 
 
 TASK = Task(
     name="lm",
     summary="a language model: text that goes on",
     sections={"data": DataOptions, "model": LanguageModelOptions, "training": StreamTraining},
+    presets=PRESETS,
     infer=infer,
+    fallback=True,
     read=_read,
-    encode=_encode,
-    batch=_batch,
+    given=_given,
+    prepare=_prepare,
+    save_coder=_save_coder,
+    load_coder=_load_coder,
+    batches=_batches,
     model=_model,
+    validate=_validate,
+    sample=_sample,
     metrics=(
         Metric("nats", "nats per token", "lower"),
         Metric("bits_per_character", "bits per character", "lower"),
         Metric("perplexity", "per token", "lower"),
     ),
-    evaluate=_evaluate,
-    baselines=_baselines,
-    decode=_decode,
+    measure=_measure,
+    measure_other=_measure_other,
+    conclude=_conclude,
+    prediction=Prediction,
+    predict=_predict,
+    card=_card,
     report=("figures", "curves", "baselines", "surprise", "samples", "novelty"),
 )

@@ -256,7 +256,9 @@ class _Run:
             self._trigger(value)
         wanted = self.sample if self.ranks.rank == 0 else None
         if wanted is not None and (over or due(options.sample_every, self.step, before, self.fraction)):
-            self.tell("sample", text=self._aside("sample", wanted))
+            text = self._aside("sample", wanted)
+            if text:
+                self.tell("sample", text=text)
         return improved
 
     def _trigger(self, value: float) -> None:

@@ -17,7 +17,8 @@ class Progress:
     """Shows events: loss in nats, bits per character and perplexity, tokens a second, time left, samples.
 
     stream: where to; a bar where it is a terminal, else plain lines. Standard error by default.
-    characters: how many characters a token stands for, for the bits per character (1 for a character model).
+    characters: how many characters a token stands for, for the bits per character (1 for a character model); None:
+        what is predicted is no text, and only nats are shown.
     keep: is given every plain line, for a transcript, bar or not.
 
     >>> import io
@@ -28,7 +29,11 @@ class Progress:
     """
 
     def __init__(
-        self, stream: TextIO | None = None, *, characters: float = 1.0, keep: Callable[[str], None] | None = None
+        self,
+        stream: TextIO | None = None,
+        *,
+        characters: float | None = 1.0,
+        keep: Callable[[str], None] | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._characters, self._keep = characters, keep
@@ -72,9 +77,11 @@ class Progress:
                 self._end(event)
 
     def figures(self, nats: float | None) -> str:
-        """A loss per token in nats, bits per character, and as the perplexity of a token."""
+        """A loss per token in nats, and of text in bits per character and as the perplexity of a token."""
         if nats is None:
             return "not finite"
+        if self._characters is None:
+            return f"{nats:.4f} nats"
         bits = nats / math.log(2) / self._characters
         perplexity = math.exp(min(nats, 700.0))
         return f"{nats:.4f} nats, {bits:.3f} bits/char, perplexity {perplexity:,.2f}"

@@ -93,7 +93,7 @@ class Updater:
         sums, tokens = [], 0
         for batch in batches:
             with self._precision.autocast(self._device):
-                loss = loss_of(self._moved(batch), state)
+                loss = loss_of(moved(batch, self._device), state)
             # d (total / announced), without the division as one more operation with a gradient
             share = torch.full_like(loss.total, 1 / announced)
             self.scaler.scale(loss.total).backward(share)  # type: ignore[no-untyped-call]
@@ -132,10 +132,18 @@ class Updater:
             return False
         return math.isfinite(nats) and not math.isfinite(norm) and self.scaler.get_scale() > 1
 
-    def _moved(self, batch: Any) -> Any:
-        if self._device.type == "cpu":
-            return batch
-        return type(batch)(*(v.to(self._device, non_blocking=True) if isinstance(v, Tensor) else v for v in batch))
+
+def moved(batch: Any, device: torch.device) -> Any:
+    """The batch with every tensor in it on the device."""
+    if device.type == "cpu":
+        return batch
+    return type(batch)(*(_moved(value, device) for value in batch))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    return moved(value, device) if isinstance(value, tuple) and hasattr(value, "_fields") else value
 
 
 def _announced(batches: Sequence[Any]) -> int:

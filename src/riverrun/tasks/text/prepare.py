@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from riverrun.data.characters import as_text
 from riverrun.data.options import DataOptions
 from riverrun.data.outline import UNITS, outline, parted
-from riverrun.data.readers import Corpus, FileRecord, read
+from riverrun.data.readers import Corpus, FileRecord, named, read
 from riverrun.data.splits import Splits, places, split
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.data.tokens import Tokens, tokenise
-from riverrun.errors import DataError
+from riverrun.models.ngram import frequencies
 
+SHOWN = 300  # characters of the beginning
+COMMON = 20  # tokens
 # How each kind's vocabulary comes about, for data.json.
 RULES = {
     "chars": "made from the training part alone; a character that only other parts have is the unknown token",
@@ -35,6 +38,53 @@ class Prepared(NamedTuple):
     tokenizer: Tokenizer
     splits: Splits
     unit: str
+
+    @property
+    def coder(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer
+
+    @property
+    def valid(self) -> Tokens | None:
+        """The validation part."""
+        return self.splits.valid
+
+    @property
+    def characters(self) -> float:
+        """The mean number of characters in a token of the training text: 1 for a character model."""
+        ids = self.splits.train.ids[:1_000_000]
+        return max(float(self.tokenizer.lengths[ids].mean()), 1e-9)
+
+    def lines(self) -> list[str]:
+        """What is said of the data before training."""
+        parts = self.splits
+        counts = f"{len(parts.train.ids):,} train"
+        counts += f", {len(parts.valid.ids):,} valid" if parts.valid is not None else ""
+        counts += f", {len(parts.test.ids):,} test"
+        if isinstance(parts.train.ids, np.memmap):
+            counts += f", mapped from {Path(str(parts.train.ids.filename)).parent}"
+        return [
+            f"tokens     {self.tokenizer.unit}s, vocabulary {self.tokenizer.size:,}: {counts}",
+            f"split      {parts.rule}",
+        ]
+
+    def peek(self) -> tuple[dict[str, Any], list[str]]:
+        """The commonest tokens of the training part, and how it begins."""
+        tokenizer, train = self.tokenizer, self.splits.train
+        counts = frequencies(train.ids, tokenizer.size)
+        beginning = tokenizer.decode(train.ids[:SHOWN])[:SHOWN]
+        common = [(tokenizer.token(int(id)), int(counts[id])) for id in np.argsort(-counts, kind="stable")[:COMMON]]
+        parts = self.record()["parts"].items()
+        lines = [
+            *(
+                f"{name:<10} {part['tokens']:,} {tokenizer.unit}s in {part['documents']:,} documents"
+                for name, part in parts
+            ),
+            "common     " + "  ".join(f"{token!r} {count:,}" for token, count in common),
+            "begins",
+            *("  | " + line for line in beginning.splitlines()),
+        ]
+        return {"common": common, "beginning": beginning}, lines
 
     def record(self) -> dict[str, Any]:
         """What data.json holds: schema, SHA-256 of every file, split rule, counts, rows dropped."""
@@ -135,40 +185,6 @@ def _vocabulary(
             if kind == "chars":
                 held_out.update(as_text(piece.text))
     return tokenizer.covering(held_out)
-
-
-@contextmanager
-def named(corpus: Corpus) -> Iterator[None]:
-    """Put the file's name before a DataError that does not say where it comes from."""
-    try:
-        yield
-    except DataError as error:
-        if any(source.name in str(error) for source in corpus.sources):
-            raise
-        raise type(error)(f"{corpus.name}: {error}") from None
-
-
-def prepare_again(
-    record: Mapping[str, Any],
-    files: Sequence[str],
-    options: DataOptions,
-    tokenizer: Tokenizer,
-    *,
-    cache: Path | None = None,
-) -> Prepared:
-    """The parts of a run, from its data.json and the files that it read.
-
-    Raises DataError where a file is gone, or its SHA-256 is not the recorded one.
-    """
-    if "-" in files:
-        raise DataError("the data came from standard input and is not kept.")
-    corpus, select = read(files, options), "valid" in record["parts"]
-    prepared = prepare(corpus, options, select=select, tokenizer=tokenizer, unit=recorded_unit(record), cache=cache)
-    before = {file["sha256"] for file in record["files"]}
-    for file in prepared.files:
-        if file.sha256 not in before:
-            raise DataError(f"{file.path}: no longer the file that was trained on (its SHA-256 has changed).")
-    return prepared
 
 
 def recorded_unit(record: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from riverrun.data import DataOptions, Tokenizer, read
 from riverrun.data.tokenizer import UNKNOWN
 from riverrun.errors import DataError
-from riverrun.pipeline.prepare import Prepared, prepare, prepare_again, recorded_unit
+from riverrun.tasks.text.prepare import Prepared, prepare, recorded_unit
 
 TRAIN = "".join(f"the {n % 7} cats sat on the {n % 5} mats, and {n % 3} dogs looked on.\n" for n in range(90))
 HELD_OUT = "".join(f"a {n} fox jumps over two çats: lazily!\n" for n in range(30))
@@ -109,11 +109,11 @@ def test_a_run_of_an_earlier_version_gets_the_parts_that_it_had(kind: str, tmp_p
     count = len(old.encode(TRAIN + HELD_OUT))
     record = {"files": [{"sha256": read([path], options).sources[0].sha256}], "parts": {"train": {}, "test": {}}}
     assert recorded_unit(record) == "token"
-    again = prepare_again(record, [str(path)], options, old)
+    again = prepare(read([path], options), options, select=False, tokenizer=old, unit=recorded_unit(record))
     assert len(again.splits.test.ids) == round(count / 10)
     new = prepare(read([path], options), options, select=False)
     record |= new.record()
-    again = prepare_again(record, [str(path)], options, new.tokenizer)
+    again = prepare(read([path], options), options, select=False, tokenizer=new.tokenizer, unit=recorded_unit(record))
     for one, two in zip(again.splits[:3], new.splits[:3], strict=True):
         assert (one is None) == (two is None)
         if one is not None and two is not None:
