@@ -1,14 +1,18 @@
-"""The encoder-decoder: its ways through a batch agree, rows know nothing of each other, every option acts, it learns."""
+"""The encoder-decoder: against the papers' equations, row by row, step by step; every option acts; it learns."""
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional
+from models import encoder_decoder_oracle as oracle
 
 from riverrun.cells import Cell, names, tanh
+from riverrun.combinations import Layer, settled
 from riverrun.data.pair_batch import BEGIN, END, PairBatch
 from riverrun.decoding.sequence_protocol import select
 from riverrun.errors import OptionError, UsageError
@@ -17,6 +21,7 @@ from riverrun.models.encoder_decoder_options import EncoderDecoderOptions
 from riverrun.sequences import Sequences
 
 SOURCE, TARGET = 9, 7
+STEPS = 120
 
 
 def options(**given) -> EncoderDecoderOptions:
@@ -69,6 +74,34 @@ WAYS = {
     "deep": {"layers": 2, "encoder_layers": 3, "bridge": "copy", "skip": "residual", "output_depth": 2},
     "projected": {"projection": 4, "input_feeding": True, "tied": True},
 }
+
+
+EQUATIONS = {
+    **{name: way for name, way in WAYS.items() if name not in ("deep", "projected")},
+    "coverage in the recurrence": {"attention": "additive", "coverage": True, "coverage_loss": 0.3},
+    "all tied": {"shared": True, "tied": True, "bridge": "copy", "label_smoothing": 0.2},
+    "nothing handed over": {"bridge": "zero", "bidirectional": False, "attention": "dot"},
+    "smoothed copies": {"attention": "concat", "copy": True, "label_smoothing": 0.1, "attention_size": 5},
+}
+
+
+@pytest.mark.parametrize("way", EQUATIONS)
+def test_it_is_what_the_papers_equations_say(way):
+    ours, b = model(cell="elman", **EQUATIONS[way]), batch()
+    with torch.no_grad():
+        for parameter in ours.parameters():  # biases, too, are then something
+            parameter += 0.3 * torch.randn_like(parameter)
+    weights = {name: tensor.numpy() for name, tensor in ours.state_dict().items()}
+    nats, total, loss, (_, looked) = 0.0, 0.0, ours.loss(b), by_steps(ours, b)
+    for place in range(4):
+        one = row(b, place)
+        source, copies, target = (part[:, 0].tolist() for part in (one.source.data, one.copies, one.target.data))
+        costs = oracle.pair(weights, ours.options, source, target, copies, 6)
+        nats, total = nats + costs[0], total + costs[1]
+        if looked is not None:
+            np.testing.assert_allclose(looked[: len(target), place, : len(source)].numpy(), costs[2], atol=1e-9)
+    assert abs(float(loss.nats) - nats) < 1e-9
+    assert abs(float(loss.total.detach()) - total) < 1e-9
 
 
 def by_steps(ours: EncoderDecoder, b: PairBatch, *, beams: int = 1) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -155,14 +188,234 @@ def test_every_gradient_is_the_slope_of_the_loss(way):
     loss = ours.loss(b).total
     ours.zero_grad()
     loss.backward()
-    generator = torch.Generator().manual_seed(3)
-    for name, parameter in ours.named_parameters():
-        direction = torch.randn(parameter.shape, dtype=parameter.dtype, generator=generator)
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        along = [torch.randn(one.shape, dtype=one.dtype, generator=generator) for one in ours.parameters()]
         ends = []
-        for step in (1e-5, -1e-5):
-            with torch.no_grad():
-                parameter += step * direction
+        with torch.no_grad():
+            for step in (1e-5, -2e-5, 1e-5):
+                for parameter, direction in zip(ours.parameters(), along, strict=True):
+                    parameter += step * direction
                 ends.append(float(ours.loss(b).total))
-                parameter -= step * direction
         slope = (ends[0] - ends[1]) / 2e-5
-        assert abs(slope - float((parameter.grad * direction).sum())) < 1e-6 * max(1, abs(slope)), name
+        ours_ = sum(float((one.grad * way).sum()) for one, way in zip(ours.parameters(), along, strict=True))
+        assert abs(slope - ours_) < 1e-6 * max(1, abs(slope))
+
+
+# For each option a value that is not its default, and what else must be given for it to act.
+CHANGED = {
+    "cell": "gru",
+    "hidden": 9,
+    "layers": 2,
+    "projection": 4,
+    "bias": False,
+    "norm": True,
+    "skip": ("dense", {"layers": 2}),
+    "learned_initial": True,
+    "dropout": 0.5,
+    "variational": 0.5,
+    "recurrent_dropout": 0.5,
+    "weight_dropout": 0.5,
+    "zoneout": 0.5,
+    "input_depth": 2,
+    "hidden_depth": 2,
+    "output_depth": 2,
+    "recurrent_init": "identity",
+    "forget_bias": 3.0,
+    "chrono": 20,
+    "attention": "dot",
+    "attention_size": (3, {"attention": "concat"}),
+    "input_feeding": True,
+    "coverage": (True, {"attention": "concat", "coverage_loss": 0.0}),
+    "coverage_loss": (2.0, {"attention": "concat", "coverage": True}),
+    "location": (2, {"attention": "additive"}),
+    "location_reach": (1, {"attention": "additive", "location": 2}),
+    "copy": True,
+    "bidirectional": False,
+    "reverse_source": (True, {"bidirectional": False}),
+    "encoder_layers": 2,
+    "bridge": "copy",
+    "embedding": 5,
+    "tied": True,
+    "shared": True,
+    "label_smoothing": 0.1,
+    "scheduled_sampling": 0.5,
+}
+DRAWN = {"dropout", "variational", "recurrent_dropout", "weight_dropout", "zoneout", "scheduled_sampling"}
+
+
+def test_the_table_of_options_is_complete():
+    assert set(CHANGED) == {option.name for option in fields(EncoderDecoderOptions)}
+
+
+@pytest.mark.parametrize("option", CHANGED)
+def test_every_option_acts(option):
+    value, beside = CHANGED[option] if isinstance(CHANGED[option], tuple) else (CHANGED[option], {})
+    plain, changed = model(**beside), model(**beside, **{option: value})
+    losses = []
+    for one in (plain, changed):
+        torch.manual_seed(5)
+        losses.append(float(one.loss(batch()).total.detach()))
+    weights = [{name: tuple(p.shape) for name, p in one.named_parameters()} for one in (plain, changed)]
+    if option == "learned_initial":  # it begins at zero, as the fixed one
+        assert weights[0] != weights[1]
+    else:
+        assert abs(losses[0] - losses[1]) > 1e-6
+    if option in DRAWN:
+        assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("way", ["general", "additive", "location"])
+@pytest.mark.parametrize("option", sorted(DRAWN - {"zoneout"}))
+def test_what_is_drawn_acts_in_training_only_and_differs_each_time(way, option):
+    given = {**WAYS[way], "layers": 2}
+    ours = model(**given, **{option: 0.5})
+    assert len({float(ours.loss(batch()).total.detach()) for _ in range(3)}) == 3
+    ours.eval()
+    torch.testing.assert_close(ours.loss(batch()).nats, model(**given).eval().loss(batch()).nats, rtol=1e-9, atol=0)
+
+
+def test_a_table_of_vectors_for_both_sides_needs_one_vocabulary():
+    with pytest.raises(OptionError, match="shared: one table of vectors needs one vocabulary, there are two"):
+        EncoderDecoder(options(shared=True), 9, 7)
+
+
+def test_options_that_cannot_stand_together_are_refused():
+    with pytest.raises(OptionError, match="bridge: without attention the encoder's last state is all"):
+        options(attention="none", bridge="zero")
+    with pytest.raises(OptionError, match="embedding: tied weights need vectors as wide as the decoder's output, 6"):
+        options(tied=True, embedding=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"attention_size": 3}, "attention_size: does nothing with attention='general'"),
+        ({"attention": "additive", "input_feeding": True}, "input_feeding: does nothing with attention='additive'"),
+        ({"coverage": True}, "coverage: does nothing with attention='general'"),
+        ({"attention": "concat", "coverage_loss": 2.0}, "coverage_loss: does nothing with coverage=False"),
+        ({"location": 2}, "location: does nothing with attention='general'"),
+        ({"attention": "concat", "location_reach": 3}, "location_reach: does nothing with location=0"),
+        ({"attention": "none", "copy": True}, "copy: does nothing with attention='none'"),
+        ({"reverse_source": True}, "reverse_source: does nothing with bidirectional=True"),
+    ],
+)
+def test_options_that_do_nothing_beside_others_are_refused(given, message):
+    schema = {"model": EncoderDecoderOptions}
+    with pytest.raises(UsageError, match=re.escape(message)):
+        settled(schema, [Layer({"model": given})])
+
+
+def test_copying_needs_to_be_told_the_target_s_ids():
+    ours, b = model(copy=True), batch()
+    with pytest.raises(UsageError, match="copies: a model with copy=True needs the target id of every source token"):
+        ours.loss(b._replace(copies=None))
+
+
+def test_without_attention_or_copying_the_source_s_target_ids_are_not_looked_at():
+    for given in ({}, {"attention": "none"}):
+        ours, b = model(**given), batch()
+        assert torch.equal(ours.loss(b).total, ours.loss(b._replace(copies=None)).total)
+
+
+@pytest.mark.parametrize("way", ["thought vector", "general", "additive", "copy"])
+def test_an_empty_source_and_a_batch_without_padding_are_served(way):
+    ours, b = model(**WAYS[way]), batch((0, 3))
+    b = b._replace(target=batch((3, 3), (2, 2)).target, tokens=4)
+    for each in (ours, ours.generator()):
+        log_p, weights = by_steps(each, b)
+        assert bool(log_p.isfinite().all())
+        assert weights is None or not weights[:, 0].any()
+    ours.loss(b).total.backward()
+    assert all(bool(one.grad.isfinite().all()) for one in ours.parameters())
+    full = batch((3, 3), (2, 2))
+    log_p, _ = by_steps(ours.generator(), full)
+    torch.testing.assert_close(log_p, by_steps(ours, full)[0], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("cell", names())
+def test_every_cell_goes_both_ways(cell):
+    for way in ("general", "additive"):
+        ours, b = model(cell=cell, **WAYS[way]), batch()
+        log_p, _ = by_steps(ours.generator(), b)
+        nats = -sum(float(log_p[t, i, b.target.data[t, i]]) for i in range(4) for t in range(b.target.lengths[i]))
+        loss = ours.loss(b)
+        assert abs(float(loss.nats) - nats) < 1e-8
+        loss.total.backward()
+        assert all(bool(one.grad.any()) for one in ours.parameters())
+
+
+def test_a_cell_of_one_s_own_takes_the_place_of_the_named_one_on_both_sides():
+    class Mine(Cell):
+        states = ("h",)
+
+        def step(x, U, h):
+            return tanh(x.n + U.n @ h) * 0.5
+
+    ours = EncoderDecoder(options(), SOURCE, TARGET, cell=Mine)
+    assert {"encoder.layers.0.forward.U.n", "decoder.layers.0.forward.U.n"} <= set(ours.state_dict())
+    ours.loss(batch()).total.backward()
+
+
+def test_the_first_prediction_is_close_to_uniform():
+    torch.manual_seed(0)
+    ours = EncoderDecoder(EncoderDecoderOptions(hidden=64), 50, 50)
+    sources, targets = torch.randint(3, 50, (12, 20)), torch.randint(3, 50, (10, 20))
+    b = PairBatch(
+        Sequences(sources, torch.full((20,), 12)), Sequences(targets, torch.full((20,), 10)), None, 200, 0
+    )  # fmt: skip
+    assert abs(float(ours.loss(b).nats) / 200 - math.log(50)) < 0.15
+
+
+def test_under_bfloat16_the_loss_is_in_float32():
+    for way in WAYS.values():
+        ours, b = model(**way).float(), batch()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = ours.loss(b)
+            loss.total.backward()
+        assert loss.total.dtype == loss.nats.dtype == torch.float32
+        exact = ours.loss(b)
+        assert abs(float(loss.nats - exact.nats)) < 0.03 * float(exact.nats)
+
+
+def test_own_predictions_are_read_with_the_chance_that_is_asked_for():
+    ours, b = model(scheduled_sampling=0.25), batch((4,) * 400, (6,) * 400)
+    memory = ours.remember(b.source)
+    inputs = Sequences(torch.full((6, 400), 5), torch.full((400,), 6))
+    own = ours.read(memory, inputs).embedded[1:] != ours.target_embedding.weight[5]
+    share = float(own.any(-1).double().mean())  # own predictions that happen to be 5 do not show
+    assert 0.25 * 5 / 7 < share < 0.25
+
+
+def batch_of_strings(rows: int, seed: int, symbols: int = 6, longest: int = 5) -> PairBatch:
+    """Random strings and the same reversed."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, longest + 1, (rows,), generator=generator)
+    source = torch.randint(3, 3 + symbols, (longest, rows), generator=generator)
+    target = torch.full((longest + 1, rows), END)
+    for b, n in enumerate(lengths.tolist()):
+        target[:n, b] = source[:n, b].flip(0)
+    return PairBatch(Sequences(source, lengths), Sequences(target, lengths + 1), source, int(lengths.sum()) + rows, 0)
+
+
+@pytest.mark.parametrize("way", [{}, {"attention": "additive", "coverage": True}])
+def test_it_learns_to_turn_strings_round(way):
+    torch.manual_seed(1)
+    ours = EncoderDecoder(EncoderDecoderOptions(hidden=32, dropout=0.0, **way), 9, 9)
+    optimizer = torch.optim.Adam(ours.parameters())
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / STEPS)
+        optimizer.zero_grad()
+        loss = ours.loss(batch_of_strings(48, step))
+        (loss.total / loss.tokens).backward()
+        torch.nn.utils.clip_grad_norm_(ours.parameters(), 1.0)
+        optimizer.step()
+    b, frozen = batch_of_strings(200, 10**6), ours.generator()
+    memory = frozen.encode(b.source, b.copies)
+    state, token, written = frozen.start(memory), torch.full((200,), BEGIN), []
+    for _ in range(6):
+        log_p, state, _ = frozen.step(memory, state, token)
+        token = log_p.argmax(-1)
+        written.append(token)
+    right = (torch.stack(written) == b.target.data) | ~b.target.valid()
+    assert float(right.all(0).float().mean()) >= 0.97
