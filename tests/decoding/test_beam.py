@@ -126,7 +126,7 @@ def test_the_best_are_distinct_and_in_order():
 
 
 def test_a_source_goes_on_while_a_longer_target_may_still_come_before_the_ended_one():
-    """A short target ends at once with ln 0.4; after the other token nothing costs anything, for a mean of ln 0.6 / 9."""
+    """The empty target has ln 0.4 at once; the other token has ln 0.35, and eight more predictions are free."""
     model = Table(kinds=1, steps=12)
     model.log_p = torch.full_like(model.log_p, -torch.inf)
     model.log_p[:, 0, BEGIN, END], model.log_p[:, 0, BEGIN, 3] = math.log(0.4), math.log(0.35)

@@ -28,6 +28,7 @@ from riverrun.decoding.sequence_protocol import State, Transducer, select
 from riverrun.errors import ModelError, OptionError
 
 CROWDED = 0.9  # sources are dropped when fewer than this share of them still runs
+IMPOSSIBLE = -100.0  # what ln q of a prior counts at least: what it rules out is not worth infinitely much
 
 
 class _Sources(NamedTuple):
@@ -180,7 +181,7 @@ class _Search:
         prior = rows.prior
         if self.prior and prior is not None:
             log_q, prior, _ = self.prior.model.step(self.against, prior, token)
-            gain = log_p - self.prior.weight * log_q
+            gain = log_p - self.prior.weight * log_q.clamp(min=IMPOSSIBLE)
             if position + 1 == self.prior.tokens:
                 prior = None
         self.rows = rows._replace(model=state, prior=prior, looked=looked)

@@ -62,8 +62,8 @@ class Beginnings:
 
     >>> q = Beginnings([[5, 6], [5, 7], [5], [6]], size=8, tokens=2)
     >>> log_q, state, _ = q.step(None, q.start(None), torch.tensor([0]))
-    >>> log_q[0, [5, 6, 7]].exp().tolist()
-    [0.75, 0.25, 0.25]
+    >>> log_q[0, [5, 6, 7]].exp()
+    tensor([0.7500, 0.2500, 0.2500], dtype=torch.float64)
     """
 
     def __init__(self, targets: Sequence[Sequence[int] | npt.NDArray[Any]], *, size: int, tokens: int) -> None:
@@ -84,6 +84,7 @@ class Beginnings:
             keys, inverse, found = np.unique(node[on] * size + heads[on, t], return_inverse=True, return_counts=True)
             node[on] = len(self._counts) + inverse
             self._counts, self._keys = np.append(self._counts, found), np.append(self._keys, keys)
+        self._keys = np.append(self._keys, np.iinfo(np.int64).max)  # above all keys that are looked up
 
     def encode(self, source: Sequences, copies: Tensor | None = None, /) -> None:
         """Nothing: there is no source."""
@@ -97,7 +98,7 @@ class Beginnings:
         nodes, device = state.cpu().numpy(), token.device
         keys = nodes * self._size + token.cpu().numpy()
         at = np.searchsorted(self._keys, keys)
-        known = (nodes >= 0) & (self._keys[np.minimum(at, len(self._keys) - 1)] == keys)
+        known = (nodes >= 0) & (self._keys[at] == keys)
         after = np.where(nodes == ROOT, 0, np.where(known, at + 1, -1))  # BEGIN leads to node 0
         places, inverse = np.unique(after, return_inverse=True)
         rows = np.zeros((len(places), self._size))
