@@ -11,11 +11,13 @@ dialogues   JSON lines with `turns`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues
 from riverrun.data.pair_options import PairOptions
+from riverrun.data.pair_tables import ATTRIBUTION
 from riverrun.data.sources import Member, Source, members
 from riverrun.errors import DataError
 
@@ -56,6 +58,66 @@ def recognise(sources: Sequence[Source], options: PairOptions) -> Recognised:
     if found == "paired":
         return Recognised(found, f"{sources[0].name} and {sources[1].name}: {REASONS[found]}")
     return Recognised(found, f"{sources[0].name}: {REASONS[found]}")
+
+
+def pairs_in(paths: Sequence[str]) -> str | None:
+    """Why the files at `paths` hold pairs, or None where they hold something else, or cannot be looked at.
+
+    A table is one of pairs where its columns have the usual names, or where it has two columns without a header, of
+    which the second is not one of a few labels.
+    """
+    files = [Path(path) for path in paths[:2]]
+    if not files or not all(path.is_file() for path in files) or files[0].suffixes[-1:] == [".tgz"]:
+        return None
+    if ".tar" in files[0].suffixes:
+        return None  # it would have to be unpacked to be looked at
+    # Without their SHA-256: a large file is not read through to see what it is.
+    sources = [Source(str(path), 0, "", partial(_bytes, path)) for path in files]
+    try:
+        member, lines = _first(sources[0], PairOptions())
+        found = _by_lines(member.suffix, lines)
+        if found is None:
+            return _siblings(sources, lines)
+    except (DataError, OSError):
+        return None
+    if found == "jsonl" and not _named(lines, '"source"', '"target"'):
+        return None
+    if found == "csv" and not _named(lines, "source", "target"):
+        return None
+    if found == "tsv" and not (_named(lines, "source", "target") or _two_texts(lines)):
+        return None
+    return f"{sources[0].name}: {REASONS[found]}"
+
+
+def _bytes(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _named(lines: list[str], *names: str) -> bool:
+    return bool(lines) and all(name in lines[0] for name in names)
+
+
+def _two_texts(lines: list[str]) -> bool:
+    rows = [line.split("\t") for line in lines]
+    if any(len(row) != len(rows[0]) for row in rows) or not (
+        len(rows[0]) == 2 or (len(rows[0]) == 3 and rows[0][2].startswith(ATTRIBUTION))
+    ):
+        return False
+    if set(rows[0]) & {"text", "label", "labels", "split"}:
+        return False
+    # A label is one of a few, and is seen again and again.
+    return len({row[1] for row in rows}) > min(len(rows) - 1, max(2, len(rows) // 4))
+
+
+def _siblings(sources: Sequence[Source], lines: list[str]) -> str | None:
+    """Two files of one name and two suffixes, without the tabs of a table: train.de and train.en."""
+    if len(sources) != 2 or not lines:
+        return None
+    names = [source.name.removesuffix(".gz") for source in sources]
+    (stem, suffix), (other, end) = (name.rsplit(".", 1) if "." in name else (name, "") for name in names)
+    if stem != other or suffix == end:
+        return None
+    return f"{sources[0].name} and {sources[1].name}: {REASONS['paired']}"
 
 
 def documents(source: Source) -> Iterator[Member]:

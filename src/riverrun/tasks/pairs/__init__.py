@@ -1,0 +1,1 @@
+"""Sequence to sequence: pairs made ready, targets written, scores by need, predictions."""

@@ -1,0 +1,59 @@
+"""The presets of sequence to sequence: one task, whose uses differ in size, tokens and time."""
+
+from __future__ import annotations
+
+from riverrun.tasks.task import Preset
+
+PRESETS = (
+    Preset(
+        name="default",
+        task="seq2seq",
+        summary="one LSTM layer each way, attention, a quarter of an hour",
+        values={"training": {"minutes": 15.0, "batch": 64}},
+        expected="no figure measured yet",
+    ),
+    Preset(
+        name="g2p",
+        task="seq2seq",
+        summary="letters to phonemes: CMUdict without its stress",
+        values={
+            "data": {"stress": False},
+            "model": {"hidden": 512, "dropout": 0.3},
+            "training": {"minutes": 30.0, "batch": 128, "lr": 0.002},
+        },
+        expected="no figure measured yet",
+    ),
+    Preset(
+        name="commands",
+        task="seq2seq",
+        summary="commands to actions: SCAN",
+        values={
+            "model": {"hidden": 200, "dropout": 0.1},
+            "training": {"minutes": 6.0, "batch": 64, "lr": 0.003},
+            "decoding": {"beam": 1},
+        },
+        expected="no figure measured yet",
+    ),
+    Preset(
+        name="translation",
+        task="seq2seq",
+        summary="sentences to sentences, in sub-words",
+        values={
+            "model": {"hidden": 512, "dropout": 0.3},
+            "training": {"minutes": 60.0, "batch": 128, "lr": 0.002},
+        },
+        expected="no figure measured yet",
+    ),
+    Preset(
+        name="dialogue",
+        task="seq2seq",
+        summary="turns to replies, against generic ones",
+        values={
+            "data": {"source_tokens": "bpe", "target_tokens": "bpe", "shared_vocabulary": True},
+            "model": {"hidden": 512, "shared": True, "dropout": 0.3},
+            "training": {"minutes": 60.0, "batch": 128, "lr": 0.002},
+            "decoding": {"no_repeat": 3, "generic_penalty": 0.3, "max_length": 60},
+        },
+        expected="no figure measured yet",
+    ),
+)

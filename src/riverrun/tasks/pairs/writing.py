@@ -1,0 +1,111 @@
+"""Writing: targets for sources, by search or by drawing, as text, with what was attended to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riverrun.data.pair_batch import UNKNOWN
+from riverrun.data.pair_coder import Encoded, PairCoder
+from riverrun.decoding.beam import beam
+from riverrun.decoding.constraints import Constraints
+from riverrun.decoding.greedy import greedy
+from riverrun.decoding.hypothesis import Hypothesis
+from riverrun.decoding.inputs import Search, in_batches
+from riverrun.decoding.ranking import Ranking
+from riverrun.decoding.sampling import Sampling
+from riverrun.decoding.sequence_sampling import sample
+from riverrun.errors import OptionError
+from riverrun.tasks.pairs.options import Decoding
+
+Ids = NDArray[np.int64]
+
+
+class Target(NamedTuple):
+    """A target that was written.
+
+    tokens: as a reader is shown them. log_p: ln of its probability given the source. score: what the search ranked it
+    by. attention: [tokens and END, source tokens], where it was asked for and the model has one.
+    """
+
+    text: str
+    tokens: list[str]
+    log_p: float
+    score: float
+    attention: NDArray[np.float32] | None = None
+
+
+def write(
+    model: Any,
+    coder: PairCoder,
+    sources: Sequence[str],
+    decoding: Decoding,
+    *,
+    best: int = 1,
+    prefix: str = "",
+    sampling: Sampling | None = None,
+    attention: bool = False,
+) -> list[list[Target]]:
+    """The `best` targets of every source, best first, in the order given; with `sampling` so many are drawn.
+
+    prefix: what every target has to begin with. attention: keep it. Results do not depend on what else is asked.
+    Raises OptionError where the model has no attention and a penalty is about it.
+    """
+    options = model.options
+    if decoding.coverage_penalty and options.attention == "none" and decoding.beam > 1 and sampling is None:
+        raise OptionError("coverage_penalty", "this model has no attention to penalise. Leave it out.")
+    device = next(model.parameters()).device
+    search = _search(model.generator(), decoding, best, sampling, attention)
+    encoded = split(coder.source.encode(sources))
+    begins = coder.target.encode([prefix]).ids if prefix else None
+    found = in_batches(
+        search,
+        encoded,
+        copies=[coder.copies[ids] for ids in encoded] if options.copy else None,
+        prefixes=[begins] * len(sources) if begins is not None else None,
+        device=device,
+    )
+    return [[_target(coder, hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+
+def split(encoded: Encoded) -> list[Ids]:
+    """The ids of each text."""
+    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1]) if len(encoded.lengths) else []
+
+
+def _search(transducer: Any, decoding: Decoding, best: int, sampling: Sampling | None, attention: bool) -> Search:
+    constraints = Constraints(
+        min_length=decoding.min_length,
+        max_length=decoding.max_length,
+        no_repeat=decoding.no_repeat,
+        never=(UNKNOWN,),  # nobody is helped by a word that says it is unknown
+    )
+    if sampling is not None:
+        return partial(sample, transducer, sampling=sampling, count=best, constraints=constraints, attention=attention)
+    if decoding.beam == 1:
+        return partial(greedy, transducer, constraints=constraints, attention=attention)
+    ranking = Ranking(normalise=decoding.normalise, alpha=decoding.length_penalty, coverage=decoding.coverage_penalty)
+    return partial(
+        beam,
+        transducer,
+        width=decoding.beam,
+        best=best,
+        ranking=ranking,
+        constraints=constraints,
+        attention=attention,
+    )
+
+
+def _target(coder: PairCoder, hypothesis: Hypothesis) -> Target:
+    tokens = hypothesis.tokens
+    return Target(
+        coder.target.decode(tokens),
+        coder.target.tokens(tokens),
+        hypothesis.log_p,
+        hypothesis.score,
+        hypothesis.attention,
+    )
