@@ -18,7 +18,7 @@ HEAD = """# Options
 
 Made by `python docs/make_options.py` from the option dataclasses and the verbs; `riverrun VERB --help` says the same.
 
-Each key below is `--key-name` on the command line, a keyword of `riverrun.LanguageModel`, and a key of its section in
+Each key below is `--key-name` on the command line, a keyword of the task's class (`riverrun.LanguageModel` ...), and a key of its section in
 `run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest,
 and so is a value that would do nothing beside the others; what a preset sets gives way instead.
 """
@@ -30,7 +30,7 @@ def keys() -> list[str]:
     for task in tasks.all_tasks():
         found = configuration.settings(task.sections)
         for section in task.sections:
-            lines += [f"## [{section}]", "", "| key | default | meaning |", "|---|---|---|"]
+            lines += [f"## [{section}] of {task.name}", "", "| key | default | meaning |", "|---|---|---|"]
             for key in found:
                 if key.section == section:
                     choices = f" One of {', '.join(key.choices)}." if key.choices else ""
@@ -56,6 +56,8 @@ def beside(key: configuration.Setting) -> str:
 def verbs() -> list[str]:
     """What each verb takes beside those keys."""
     owned = {key.flag for task in tasks.all_tasks() for key in configuration.settings(task.sections)}
+    predictions = {name for task in tasks.all_tasks() for name in task.prediction.__dataclass_fields__}
+    owned -= {"--" + name.replace("_", "-") for name in predictions}
     lines = ["## Verbs", ""]
     for verb, home in VERBS.items():
         module = import_module(home)
@@ -75,8 +77,9 @@ def verbs() -> list[str]:
 
 def starts() -> list[str]:
     """The presets."""
-    lines = ["## Presets", "", "| name | what it is | what to expect |", "|---|---|---|"]
-    return lines + [f"| `{preset.name}` | {preset.summary} | {preset.expected} |" for preset in presets.all_presets()]
+    lines = ["## Presets", "", "| task | name | what it is | what to expect |", "|---|---|---|---|"]
+    rows = [(preset, f"| {preset.task} | `{preset.name}`") for preset in presets.all_presets()]
+    return lines + [f"{begin} | {preset.summary} | {preset.expected} |" for preset, begin in rows]
 
 
 def page() -> str:

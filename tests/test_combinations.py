@@ -223,8 +223,9 @@ def test_estimators_are_copied_and_loaded_with_what_a_preset_set_idle(tmp_path: 
     assert rr.LanguageModel(**made.get_params()).get_params() == made.get_params()
     made.fit("abcdefgh " * 60)
     assert made._opened is not None
-    saved = made._opened.saved
-    made._opened = made._opened._replace(saved=saved._replace(options=replace(saved.options, cell="gru", layers=1)))
+    sections = made._opened.sections
+    other = {**sections, "model": replace(sections["model"], cell="gru", layers=1)}
+    made._opened = made._opened._replace(sections=other)
     made.save(tmp_path / "model")  # as a version that did not judge would have
     assert rr.load(tmp_path / "model").get_params()["cell"] == "lstm"
 
