@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -49,6 +51,7 @@ class _Tally:
     rows: int = 0
     dropped: int = 0
     reasons: list[str] = field(default_factory=list)
+    columns: tuple[str, str] | None = None
 
     def drop(self, reason: str) -> None:
         self.dropped += 1
@@ -101,6 +104,8 @@ def read(paths: Sequence[str | Path], options: LabelledOptions) -> Labelled:
         first = next((tally.reasons[0] for tally in tallies if tally.reasons), "")
         why = f": all {dropped:,} rows were dropped, the first because {first}" if dropped else ""
         raise DataError(f"{sources[0].name}: there is no example in it{why}. Give texts with labels.")
+    named = dict.fromkeys(tally.columns for tally in tallies if tally.columns)
+    found += "".join(f", text in {text!r}, label in {label!r}" for text, label in named)
     return Labelled(sources, examples, files, found, options)
 
 
@@ -120,11 +125,12 @@ def given(texts: Sequence[str], labels: Sequence[Any], options: LabelledOptions)
             examples.append(found)
     if not examples:
         raise DataError("there is no example. Give texts with labels.")
-    rows = [[example.text, *example.labels] for example in examples]
-    content = "\n".join(json.dumps(row) for row in rows).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    record = FileRecord("examples in memory", digest, len(content), tally.rows, tally.dropped, tuple(tally.reasons))
-    return Labelled([], examples, [record], "examples in memory", options)
+    rows = [{"text": example.text, "label": example.labels} for example in examples]
+    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    source = Source("examples.jsonl", len(data), hashlib.sha256(data).hexdigest(), partial(io.BytesIO, data))
+    record = FileRecord(*source[:1], source.sha256, source.size, tally.rows, tally.dropped, tuple(tally.reasons))
+    told = replace(options, text="text", label="label", encoding="utf-8")  # of the source, which can be read again
+    return Labelled([source], examples, [record], "examples in memory", told)
 
 
 def _entries(paths: Sequence[str | Path]) -> tuple[list[Source], list[Entry], dict[str, int]]:
@@ -154,14 +160,14 @@ def _entries(paths: Sequence[str | Path]) -> tuple[list[Source], list[Entry], di
 
 
 def _examples(member: Member, how: How, options: LabelledOptions, tally: _Tally) -> Iterator[Example]:
-    for row in _rows(member, how, options):
+    for row in _rows(member, how, options, tally):
         place = member.name if how.kind == "documents" else f"{member.name}:{row.line}"
         example = _checked(row, place, options, tally)
         if example is not None:
             yield example._replace(part=example.part or how.part)
 
 
-def _rows(member: Member, how: How, options: LabelledOptions) -> Iterator[Row]:
+def _rows(member: Member, how: How, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
     keep_bad = options.skip_bad_rows
     text = decoded(member.stream, member.name, options.encoding, keep_bad=keep_bad)
     if how.kind == "documents":
@@ -175,9 +181,9 @@ def _rows(member: Member, how: How, options: LabelledOptions) -> Iterator[Row]:
             if line.strip():
                 yield _marked(number, line)
     elif member.suffix in (".csv", ".tsv"):
-        yield from _table(lines(text), member, options)
+        yield from _table(lines(text), member, options, tally)
     else:
-        yield from _objects(lines(text), member, options)
+        yield from _objects(lines(text), member, options, tally)
 
 
 def _marked(number: int, line: str) -> Row:
@@ -193,7 +199,7 @@ def _marked(number: int, line: str) -> Row:
     return Row(number, " ".join(words[count:]), [word.removeprefix(MARK) for word in words[:count]])
 
 
-def _table(table: Iterator[str], member: Member, options: LabelledOptions) -> Iterator[Row]:
+def _table(table: Iterator[str], member: Member, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
     """CSV is as Python's csv module reads it; TSV has no quoting, as its media type says (tables.py)."""
     if csv.field_size_limit() < 1 << 30:  # 131,072 is too few for a document; csv has one limit for all
         csv.field_size_limit(1 << 30)
@@ -203,11 +209,12 @@ def _table(table: Iterator[str], member: Member, options: LabelledOptions) -> It
         reader = csv.reader(table, strict=True)
     try:
         header = next(reader, [])
-        text, label = (header.index(name) for name in columns(header, options.text, options.label))
+        tally.columns = columns(header, options.text, options.label)
     except csv.Error as error:
         raise DataError(f"{member.name}:1: expected a header with the names of the columns ({error}).") from None
     except DataError as error:
         raise DataError(f"{member.name}:1: {error}") from None
+    text, label = (header.index(name) for name in tally.columns)
     split = next((place for place, name in enumerate(header) if name.strip().lower() == "split"), None)
     while True:
         try:
@@ -225,7 +232,7 @@ def _table(table: Iterator[str], member: Member, options: LabelledOptions) -> It
         yield _with_part(Row(reader.line_num, row[text], row[label]), row[split] if split is not None else "")
 
 
-def _objects(table: Iterator[str], member: Member, options: LabelledOptions) -> Iterator[Row]:
+def _objects(table: Iterator[str], member: Member, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
     """JSON lines: the fields are those of the first row."""
     names: tuple[str, str] | None = None
     for number, line in enumerate(table, 1):
@@ -241,7 +248,7 @@ def _objects(table: Iterator[str], member: Member, options: LabelledOptions) -> 
             continue
         if names is None:
             try:
-                names = columns(list(row), options.text, options.label)
+                names = tally.columns = columns(list(row), options.text, options.label)
             except DataError as error:
                 raise DataError(f"{member.name}:{number}: {error}") from None
         missing = next((name for name in names if name not in row), None)

@@ -55,7 +55,7 @@ class Classifier(nn.Module):
         cell: type[Cell] | None = None,
     ) -> None:
         super().__init__()
-        self.options, self.vocabulary, self.unknown = options, vocabulary, unknown
+        self.options, self.vocabulary, self.unknown, self.outputs = options, vocabulary, unknown, len(labels.names)
         width = vocabulary if options.one_hot else options.embedding_size
         self.embedding = None if options.one_hot else nn.Embedding(vocabulary, width)
         if self.embedding is not None:

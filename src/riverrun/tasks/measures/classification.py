@@ -1,0 +1,155 @@
+"""Classification measured: accuracy, macro-F1 and their like with bootstrap intervals, and the confusion matrix.
+
+Everything is counted from one table, patterns (what was true, what was predicted) and how often each came. Drawing N
+examples with replacement is drawing that table from a multinomial, so that 2000 draws cost no more than their sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 2000
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Figure(NamedTuple):
+    """One figure with its 95 % interval. unit "share": from 0 to 1. better: "higher" or "lower"."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    better: str
+
+
+class Judged(NamedTuple):
+    """What was true and what was predicted, of N examples.
+
+    names: the labels, those that only the truth has at the end. truth, predicted: [N] numbers of labels; of several
+    labels [N, C] bool.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    truth: NDArray[Any]
+    predicted: NDArray[Any]
+
+
+def figures(judged: Judged, *, seed: int = 0) -> list[Figure]:
+    """The figures of a kind of labels, the one that is compared first.
+
+    one       accuracy, macro-F1
+    ordered   accuracy, macro-F1, mean distance (how many labels off the scale on average)
+    several   micro-F1, macro-F1, exact (the share of texts with all labels right)
+    """
+    if judged.kind == "several":
+        return _several(judged, seed)
+    size = len(judged.names)
+    cells = confusion(judged).ravel()  # [C C], true * C + predicted
+    draws = _draws(cells, seed)  # [1 + DRAWS, C C], what came first
+    tables = draws.reshape(-1, size, size)
+    right = np.einsum("dcc->dc", tables).astype(np.float64)
+    total = tables.sum((1, 2))
+    found = [
+        _figure("accuracy", right.sum(1) / total, "share"),
+        _figure("macro_f1", _macro(right, tables.sum(2), tables.sum(1)), ""),
+    ]
+    if judged.kind == "ordered":
+        distance = np.abs(np.arange(size)[:, None] - np.arange(size)[None, :])
+        found.append(_figure("mean_distance", (tables * distance).sum((1, 2)) / total, "labels", better="lower"))
+    return found
+
+
+def confusion(judged: Judged) -> Integers:
+    """[C, C]: how often label r was predicted as label c; of one label or a scale.
+
+    >>> confusion(Judged("one", ("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 1]))).tolist()
+    [[1, 1], [0, 1]]
+    """
+    size = len(judged.names)
+    cells = np.bincount(judged.truth * size + judged.predicted, minlength=size * size)
+    return cells.reshape(size, size).astype(np.int64)
+
+
+def yes_no(judged: Judged) -> list[list[int]]:
+    """Of several labels: for each, how often it was true and predicted, predicted only, true only, neither."""
+    truth, predicted = judged.truth.astype(bool), judged.predicted.astype(bool)
+    pairs = (truth & predicted, ~truth & predicted, truth & ~predicted, ~truth & ~predicted)
+    return [[int(count) for count in row] for row in np.stack([pair.sum(0) for pair in pairs], 1)]
+
+
+def f1_by_label(judged: Judged) -> dict[str, float | None]:
+    """Each label's F1; None where it neither came nor was predicted."""
+    if judged.kind == "several":
+        tables = np.array(yes_no(judged), np.float64)  # [C, 4]
+        right, true, said = tables[:, 0], tables[:, 0] + tables[:, 2], tables[:, 0] + tables[:, 1]
+    else:
+        cells = confusion(judged).astype(np.float64)
+        right, true, said = np.diag(cells), cells.sum(1), cells.sum(0)
+    values = _f1(right, true, said)
+    return {name: None if np.isnan(x) else float(x) for name, x in zip(judged.names, values, strict=True)}
+
+
+def as_json(found: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Figures as metrics.json has them; what is not finite is null."""
+    rows = [figure._asdict() for figure in found]
+    for row in rows:
+        for key in ("value", "low", "high"):
+            row[key] = float(row[key]) if np.isfinite(row[key]) else None
+    return rows
+
+
+def _several(judged: Judged, seed: int) -> list[Figure]:
+    truth, predicted = judged.truth.astype(bool), judged.predicted.astype(bool)
+    patterns, counts = np.unique(np.concatenate([truth, predicted], 1), axis=0, return_counts=True)  # [P, 2 C], [P]
+    size = len(judged.names)
+    truth, predicted = patterns[:, :size], patterns[:, size:]
+    draws = _draws(counts, seed).astype(np.float64)  # [1 + DRAWS, P]
+    right, true, said = (draws @ table.astype(np.float64) for table in (truth & predicted, truth, predicted))  # [D, C]
+    exact = draws @ (truth == predicted).all(1).astype(np.float64) / draws.sum(1)
+    return [
+        _figure("micro_f1", _f1(right.sum(1), true.sum(1), said.sum(1)), ""),
+        _figure("macro_f1", _macro(right, true, said), ""),
+        _figure("exact", exact, "share"),
+    ]
+
+
+def _f1(right: Floats, true: NDArray[Any], said: NDArray[Any]) -> Floats:
+    """2 right / (true + said): the harmonic mean of precision and recall; NaN where a label is in neither."""
+    both = np.asarray(true + said, np.float64)
+    out: Floats = np.full(both.shape, np.nan)
+    np.divide(2 * right, both, out=out, where=both > 0)
+    return out
+
+
+def _macro(right: Floats, true: NDArray[Any], said: NDArray[Any]) -> Floats:
+    """The mean over the labels that came or were predicted: [D, C] -> [D]."""
+    values = _f1(right, true, said)
+    there = ~np.isnan(values)
+    out: Floats = np.full(len(values), np.nan)
+    np.divide(np.where(there, values, 0).sum(1), there.sum(1), out=out, where=there.any(1))
+    return out
+
+
+def _draws(counts: NDArray[Any], seed: int) -> NDArray[Any]:
+    """[1 + DRAWS, K]: the counts as they came, then drawn anew: as many examples, with replacement."""
+    total = int(counts.sum())
+    there = np.flatnonzero(counts)
+    drawn = np.zeros((1 + DRAWS, len(counts)), np.int64)
+    drawn[0] = counts
+    if total:
+        chances = counts[there] / total
+        drawn[1:, there] = np.random.default_rng(seed).multinomial(total, chances, size=DRAWS)
+    return drawn
+
+
+def _figure(name: str, values: Floats, unit: str, better: str = "higher") -> Figure:
+    drawn = values[1:][np.isfinite(values[1:])]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
+    return Figure(name, float(values[0]), float(low), float(high), unit, better)
