@@ -20,6 +20,7 @@ from riverrun.inspection.record import number
 from riverrun.inspection.theme import picture_sheet
 
 MOST = 60  # tokens of a side that are shown
+CELL = 32.0
 FAINT = 0.005  # a weight below it is not drawn
 
 
@@ -68,6 +69,7 @@ def picture(alignment: Alignment, *, alone: str = "") -> str:
         cells,
         title=f"Alignment of {len(alignment.source)} source and {len(alignment.target)} target tokens",
         describe="; ".join(f"{visible(word)} looks at {visible(token)}" for word, token, _ in peaks(alignment)[:MOST]),
+        largest=CELL,
         alone=alone,
     )
 

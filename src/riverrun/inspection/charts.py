@@ -62,6 +62,7 @@ def line_chart(
     title: str,
     describe: str,
     x_label: str = "",
+    y_label: str = "",
     levels: Sequence[Level] = (),
     x_names: Sequence[str] | None = None,
     y_range: tuple[float, float] | None = None,
@@ -101,6 +102,11 @@ def line_chart(
         f'width="{plot_right - frame.left + 10:g}" height="{plot_bottom - frame.top + 10:g}"/></clipPath>',
     ]
     parts += _axes(frame, at, (x_low, x_high), (y_low, y_high), x_label, x_names)
+    if y_label:
+        y = (frame.top + plot_bottom) / 2
+        parts.append(
+            f'<text x="14" y="{y:g}" text-anchor="middle" transform="rotate(-90 14 {y:g})">{escape(y_label)}</text>'
+        )
     for level in levels:
         y = at(x_low, level.value)[1]
         parts.append(f'<path class="{level.style}" d="M{frame.left:g} {y:.1f}H{plot_right:g}"/>')

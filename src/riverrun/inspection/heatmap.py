@@ -14,7 +14,9 @@ from typing import NamedTuple
 from riverrun.inspection.page import CONTROLS, clipped
 
 LETTERS = 18  # of a name that are shown
-WIDTH = 920
+WIDTH = 880  # of a card on the page
+CELL = 46.0  # the largest side of a cell
+CROWDED = 17.0  # a side below which slanted names would cover each other
 
 
 class Cell(NamedTuple):
@@ -36,24 +38,29 @@ def matrix(
     title: str,
     describe: str,
     axes: tuple[str, str] = ("", ""),
+    largest: float = CELL,
     alone: str = "",
 ) -> str:
     """An SVG element, never wider than it needs to be. axes: what the rows and what the columns are.
 
-    alone: a style sheet to carry along, for a file of its own.
+    largest: the side of a cell where there is room. alone: a style sheet to carry along, for a file of its own.
     """
     heads = [visible(name) for name in rows], [visible(name) for name in columns]
     letters = [max((len(name) for name in names), default=0) for names in heads]
     left = 14 + 7.3 * letters[0] + (20 if axes[0] else 0)
-    size = min(46.0, max(9.0, (WIDTH - left - 8) / max(1, len(columns))))
-    upright = letters[1] * 7.4 + 8 <= size
-    # Names on the slant need room to the right of the last column too.
-    top = (26.0 if upright else 18 + 5.4 * letters[1]) + (22 if axes[1] else 0)
-    beyond = 8.0 if upright else max(8.0, 5.4 * letters[1] + 16 - size / 2)
+    slant = 5.4 * letters[1] + 16  # names on the slant need room above, and to the right of the last column too
+    size = min(largest, (WIDTH - left - slant) / max(1.0, len(columns) - 0.5))
+    angle, need, beyond = -45, slant + 2, max(8.0, slant - size / 2)
+    if size < CROWDED:
+        angle, need, beyond = -90, 7.3 * letters[1] + 16, 8.0
+        size = max(9.0, (WIDTH - left - beyond) / len(columns))
+    elif letters[1] * 7.4 + 8 <= size:
+        angle, need, beyond = 0, 26.0, 8.0
+    top = need + (22 if axes[1] else 0)
     width, height = left + size * len(columns) + beyond, top + size * len(rows) + 4
     font = min(13.0, size * 0.92)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width:{width:.0f}px" role="img" '
+        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px" role="img" '
         f'aria-label="{escape(title)}. {escape(describe)}" xmlns="http://www.w3.org/2000/svg">'
     ]
     if alone:
@@ -67,9 +74,9 @@ def matrix(
         y = top + size * (i + 0.5) + font * 0.35
         parts.append(_name(name, rows[i], f'x="{left - 7:.1f}" y="{y:.1f}" text-anchor="end"', font))
     for i, name in enumerate(heads[1]):
-        x, y = left + size * (i + 0.5), top - 8
-        turned = "" if upright else f' transform="rotate(-45 {x:.1f} {y:.1f})"'
-        anchor = "middle" if upright else "start"
+        x, y = left + size * (i + 0.5) + (font * 0.35 if angle == -90 else 0), top - 8
+        turned = f' transform="rotate({angle} {x:.1f} {y:.1f})"' if angle else ""
+        anchor = "start" if angle else "middle"
         parts.append(_name(name, columns[i], f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}', font))
     gap = 1.0 if size > 14 else 0.5
     for cell in cells:

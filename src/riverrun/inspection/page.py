@@ -150,6 +150,30 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+def percent(share: float) -> str:
+    """A share in per cent, with the digits that matter.
+
+    >>> percent(0.934), percent(0.0123), percent(0.00002), percent(1.0), percent(0.998), percent(0.0)
+    ('93 %', '1.2 %', '< 0.01 %', '100 %', '99.8 %', '0 %')
+    """
+    if share <= 0:
+        return "0 %"
+    if share < 1e-4:
+        return "< 0.01 %"
+    if 0.99 < share < 1:
+        return f"{min(100 * share, 99.9):.1f} %"
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"
+
+
+def capital(name: str) -> str:
+    """A name at the beginning of a line: with a capital, unless its spelling is its own.
+
+    >>> capital("word error rate"), capital("macro-F1"), capital("chrF")
+    ('Word error rate', 'Macro-F1', 'chrF')
+    """
+    return name[:1].upper() + name[1:] if name.replace("-", " ").partition(" ")[0].islower() else name
+
+
 def absent(text: str) -> str:
     """A line that says that something is not there, and how to get it."""
     return f'<p class="absent">{escape(text)}</p>'

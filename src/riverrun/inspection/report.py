@@ -88,8 +88,7 @@ def _lead(run: RunRecord) -> str:
             f"({text.bits:.3f} bits) <b>per character</b>."
         )
     if first is not None:
-        name = escape(first.name[:1].upper() + first.name[1:])
-        return f"{said}. {name} on what it has never seen: <b>{escape(first.shown)}</b>."
+        return f"{said}. {escape(page.capital(first.name))} on what it has never seen: <b>{escape(first.shown)}</b>."
     return f"{said}. It has not been evaluated yet."
 
 

@@ -36,7 +36,8 @@ class Figure(NamedTuple):
         """The interval as text, empty where it is not known."""
         if self.low is None or self.high is None:
             return ""
-        return f"{written(self.low, self.unit)} – {written(self.high, self.unit)}"
+        low, high = (written(end, self.unit, like=self.value) for end in (self.low, self.high))
+        return f"{low} – {high}"
 
     def beats(self, other: Figure) -> bool:
         """Whether it is better than another one of the same kind."""
@@ -63,15 +64,16 @@ def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
 
 
-def written(value: float, unit: str) -> str:
-    """A value with the digits that matter; of a share, its per cent.
+def written(value: float, unit: str, *, like: float | None = None) -> str:
+    """A value with the digits that matter (of `like`, where that is given); of a share, its per cent.
 
     >>> written(0.8404, "share"), written(0.9987, "share"), written(0.5123, ""), written(31.24, ""), written(1234.5, "")
     ('84.0', '99.87', '0.512', '31.2', '1,234')
     """
+    size = abs(value if like is None else like)
     if unit == "share":
-        return f"{100 * value:.2f}" if 0.99 <= value < 1 or 0 < value < 0.01 else f"{100 * value:.1f}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{100 * value:.{2 if 0.99 <= size < 1 or 0 < size < 0.01 else 1}f}"
+    return f"{value:,.{3 if size < 10 else 1 if size < 1000 else 0}f}"
 
 
 def figures_of(content: Any) -> list[Figure]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+from riverrun.inspection.page import percent
 from riverrun.inspection.record import number
 
 LEVELS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)
@@ -109,17 +110,6 @@ def name(text: str) -> str:
     ('space', '“th”')
     """
     return _NAMES.get(text) or "“" + text.replace("\n", "↵").replace("\t", "⇥") + "”"
-
-
-def percent(p: float) -> str:
-    """A probability in per cent, with the digits that matter.
-
-    >>> percent(0.934), percent(0.0123), percent(0.00002)
-    ('93 %', '1.2 %', '< 0.01 %')
-    """
-    if p < 1e-4:
-        return "< 0.01 %"
-    return f"{100 * p:.0f} %" if p >= 0.0995 else f"{100 * p:.2g} %"
 
 
 def _told(token: Token) -> str:

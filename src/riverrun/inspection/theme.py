@@ -68,13 +68,13 @@ p { margin: 0 0 14px; max-width: 46em; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); gap: 14px; }
 .pair .card { margin: 0; padding: 14px 16px 10px; } .pair h3 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
 svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
-.wide svg.chart { min-width: 600px; } .pair svg.chart { max-width: 340px; }
+.wide svg.chart { min-width: 600px; } .narrow svg.chart { max-width: 640px; } .pair svg.chart { max-width: 340px; }
 .chart text { fill: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; }
 .chart .label { font-weight: 600; } .chart .axis { stroke: var(--line); stroke-width: 1; }
 .chart .base { stroke: var(--other); stroke-width: 1; }
 .chart path { fill: none; stroke-linejoin: round; stroke-linecap: round; }
 .raw { stroke: var(--model); stroke-width: 1; opacity: .28; } .model { stroke: var(--model); stroke-width: 2.4; }
-.valid { stroke: var(--valid); stroke-width: 2; } circle.valid { fill: var(--card); }
+.valid { stroke: var(--valid); stroke-width: 2; } circle.valid, circle.model { fill: var(--card); }
 .other { stroke: var(--other); stroke-width: 1.4; stroke-dasharray: 5 4; }
 .test { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 2 4; }
 .chart text.t-model { fill: var(--model); } .chart text.t-valid { fill: var(--valid); }
@@ -82,14 +82,15 @@ svg.chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .chart path.rival { stroke: var(--other); stroke-width: 2.4; } .chart path.span { stroke-width: 1.4; opacity: .75; }
 .dot.model { fill: var(--model); } .dot.rival { fill: var(--other); stroke: none; }
 .chart text.t-rival { fill: var(--ink); }
-.chart .field { fill: var(--well); } .chart text.in { fill: var(--ink); font-size: 12px; pointer-events: none; }
-.chart .look { fill: var(--model); } .chart .bin { fill: var(--model); opacity: .3; }
+.chart .field { fill: var(--card); stroke: var(--line); } .chart .look { fill: var(--model); }
+.chart text.in { fill: var(--ink); font-size: 12px; pointer-events: none; }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
 .card > table { min-width: 600px; }
 caption { text-align: left; color: var(--soft); font-size: 14px; padding-bottom: 8px; }
 th, td { text-align: left; padding: 8px 12px 8px 0; border-top: 1px solid var(--line); vertical-align: baseline; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 13.5px; line-height: 1.3; }
 tbody th { font-weight: 500; }
+td small { display: block; font-weight: 400; line-height: 1.4; }
 tbody th small { display: block; color: var(--soft); font-weight: 400; line-height: 1.4; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.own th, tr.own td { font-weight: 680; } tr.own th { color: var(--model); } tr.own th small { color: var(--soft); }
@@ -122,6 +123,8 @@ mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 1px
   transform: translateX(-50%); width: max-content; max-width: 90vw; padding: 11px 17px; border-radius: 10px;
   background: var(--ink); color: var(--page); white-space: pre-wrap; font-size: 14px; line-height: 1.5;
   box-shadow: 0 6px 26px rgba(0, 0, 0, .35); pointer-events: none; }
+.matrices { display: flex; flex-wrap: wrap; gap: 0 22px; align-items: flex-start; }
+.matrices > div { max-width: 100%; } .matrices svg.chart { max-width: none; }
 .words { line-height: 2; } .words span { border-radius: 3px; padding: 2px 1px; }
 .against { text-decoration: underline dotted; text-underline-offset: 3px; }
 .said { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 8px 0 0; font-size: 15px; }
@@ -172,7 +175,7 @@ def picture_sheet() -> str:
     """What a picture needs of it that is a file of its own."""
     return (
         f":root {{{_LIGHT}}} {_dark()} text {{ fill: var(--soft); font: 13px system-ui, sans-serif; }} "
-        ".label { font-weight: 600; } .sheet { fill: var(--card); } .field { fill: var(--well); } "
+        ".label { font-weight: 600; } .sheet { fill: var(--card); } .field { fill: var(--card); stroke: var(--line); } "
         ".look { fill: var(--model); }"
     )
 

@@ -34,7 +34,7 @@ def against(run: RunRecord) -> str:
     more = "More is better" if first.higher else "Less is better"
     return (
         f"<p>Simple methods, trained on the same data and asked about {_over(run)}. {more}; a network is worth its "
-        f"trouble only as far as it beats them.</p><h3>{escape(first.name)}, with 95 % intervals</h3>"
+        f"trouble only as far as it beats them.</p><h3>{escape(page.capital(first.name))}, with 95 % intervals</h3>"
         f'<div class="card scroll wide">{_chart(first, rated)}</div>{_table([*rated, *unrated], mine[:SHOWN])}'
         f"{page.cut(mine, SHOWN, 'figures')}{_limits(others)}"
     )

@@ -16,9 +16,12 @@ LARGE = 6  # figures that are shown large
 def scores(run: RunRecord) -> str:
     """The section's HTML; a sentence where there are no results yet, empty where they cannot be read."""
     mine = own(run.metrics)
-    if run.metrics and not mine:
+    if run.results.get("metrics") and not mine:
         return ""
-    entries = [(figure.name, written(figure.value, figure.unit), figure.suffix, _told(figure)) for figure in mine]
+    entries = [
+        (page.capital(figure.name), written(figure.value, figure.unit), figure.suffix.strip(), _told(figure))
+        for figure in mine
+    ]
     entries = entries[:LARGE] + training(run)
     if not entries:
         return page.absent("There are no results yet: the run has neither been trained to its end nor evaluated.")

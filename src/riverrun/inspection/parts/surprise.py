@@ -21,7 +21,7 @@ def coloured(run: RunRecord) -> str:
         if token.bits is None:
             continue
         before = "".join(t.text for t in tokens[max(0, i - 24) : i])[-24:].replace("\n", "↵")
-        likely = ", ".join(f"{surprise.name(text)} {surprise.percent(p)}" for text, p in token.top[:3])
+        likely = ", ".join(f"{surprise.name(text)} {page.percent(p)}" for text, p in token.top[:3])
         rows.append([f"…{before}[{token.text.replace(chr(10), '↵')}]", f"{token.bits:.1f}", likely])
     told = page.table(["Where", "bits", "what it expected"], rows, "The most surprising of it")
     return (
