@@ -209,5 +209,5 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
-    report=("figures", "curves", "baselines", "surprise", "samples", "novelty"),
+    report=("figures", "curves", "baselines", "novelty", "samples", "surprise"),
 )
