@@ -142,7 +142,7 @@ def test_what_is_saved_and_loaded_writes_and_scores_the_same(model: rr.LanguageM
     assert {**loaded.get_params(), "verbose": False} == model.get_params()
     with pytest.raises(UsageError, match="not written over"):
         model.save(tmp_path / "model")
-    with pytest.raises(UsageError, match="does not hold its test text"):
+    with pytest.raises(UsageError, match="does not hold its test data"):
         loaded.score()
     with pytest.raises(ModelError, match="not found"):
         rr.load(tmp_path / "none")

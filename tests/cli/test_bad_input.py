@@ -46,7 +46,7 @@ USAGE = [
     (["train", "--tokens", "chrs"], ["--tokens: expected one of", "Did you mean 'chars'?"]),
     (["train", "--optimiser", "adamm"], ["--optimiser: expected one of", "Did you mean 'adam"]),
     (["train", "--preset", "tiney"], ["--preset: expected one of", "Did you mean 'tiny'?"]),
-    (["train", "--task", "ml"], ["expected one of lm"]),
+    (["train", "--task", "ml"], ["expected one of classify, lm"]),
     (["train", "--device", "gpu"], ["--device: expected auto, cpu, cuda"]),
     (["train", "--steps", "-1"], ["steps", "expected"]),
     (["train", "--steps", "0"], ["no budget"]),
