@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from riverrun.data.pair_rows import PairRow, Rows, short
@@ -74,15 +73,16 @@ def tab_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
     A first line with the names of both columns is a header. Without one, a row has two columns, and a third only
     where it says who wrote the pair, as in the files of manythings.org, or where columns are named by number.
     """
-    first = next(lines, None)
-    if first is None:
-        return
-    cells = _cells(first)
-    columns = tab_columns(cells, name, source, target)
-    rest = lines if columns.header else chain([first], lines)
-    for number, line in enumerate(rest, 2 if columns.header else 1):
-        if line.strip("\r\n"):
-            yield _row(number, _cells(line), columns)
+    columns: Columns | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip("\r\n"):
+            continue
+        cells = _cells(line)
+        if columns is None:
+            columns = tab_columns(cells, name, source, target)
+            if columns.header:
+                continue
+        yield _row(number, cells, columns)
 
 
 def tab_columns(cells: Sequence[str], name: str, source: str, target: str) -> Columns:

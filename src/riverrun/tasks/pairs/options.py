@@ -52,7 +52,7 @@ class Decoding:
         0.0, "what is taken off for a beginning that targets often have (Li et al. 2016); for replies", acts=WIDE
     )
     generic_tokens: int = _option(5, "tokens of that beginning", acts={**WIDE, "generic_penalty": _searched})
-    min_length: int = _option(0, "fewest tokens of a target")
+    min_length: int = _option(1, "fewest tokens of a target")
     max_length: int = _option(200, "most tokens of a target")
     no_repeat: int = _option(0, "let no so many tokens in a row come twice in a target (0: let them)")
 

@@ -61,7 +61,7 @@ class Prepared:
         shared = ", one vocabulary" if coder.shared else ""
         counts = ", ".join(f"{len(part.sources):,} {name}" for name, part in _named(parts))
         lines = [
-            f"format     {self.corpus.reason}",
+            f"format     {self.corpus.format}: {self.corpus.reason}",
             f"tokens     {sides[0]} -> {sides[1]}{shared}",
             f"pairs      {counts}",
             f"split      {parts.rule}",
