@@ -11,6 +11,7 @@ kernels.py   torch's own kernels, for the Programs that equal them (unify.py); g
 parallel.py  all steps at once, where states enter linearly (prefixes.py)
 native.py    the C++ engine (library.py finds it): what it interprets is made by segments.py and code.py, what a call
              passes by frame.py; operator.py makes a scan one node for torch.compile
+lookup.py    scans and steps over tokens, whose first products are rows of a table
 writer.py    tokens written by a stack, many in one call of the C++ engine
 choose.py    which of these paths runs, and the sentence why
 scan.py      scan(program, ...): one differentiable operation for every cell (scanned.py: its records; timeline.py)
