@@ -1,6 +1,7 @@
 """Parts of pairs: files, then rows that say so, then a hash that any program can repeat; sources on one side."""
 
 import hashlib
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_source_decides_by_its_hash() -> None:
 def test_equal_sources_lie_on_one_side() -> None:
     parts = cut(MANY * 2, [*MANY, *reversed(MANY)])
     sides = [set(part.sources) for part in (parts.train, parts.valid, parts.test)]
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert all(left.isdisjoint(right) for left, right in combinations(sides, 2))
     assert (parts.left_out, parts.seen) == (0, 0)
 
 
@@ -99,5 +100,5 @@ def test_of_few_pairs_each_part_gets_one_and_of_too_few_it_is_told() -> None:
     parts = cut(["a", "b", "c"], ["x", "y", "z"])
     assert sorted(part.sources[0] for part in (parts.train, parts.valid, parts.test)) == ["a", "b", "c"]
     assert parts.test.sources == [max("abc", key=place)]
-    with pytest.raises(DataError, match="too few pairs to split: of 2 none is left for the (train|valid) part"):
+    with pytest.raises(DataError, match="too few pairs to split: of 2 none is left for the"):
         cut(["a", "b"], ["x", "y"])

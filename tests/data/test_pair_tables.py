@@ -71,7 +71,7 @@ def test_csv_needs_a_header_and_follows_its_quotes() -> None:
     rows = list(csv_rows(iter(text.splitlines(keepends=True)), "t.csv", "", ""))
     assert (rows[0].line, rows[0].source, rows[0].target) == (2, "a, b", 'c "d"')
     assert rows[1].wrong == "expected 2 columns as in the header, got 1"
-    with pytest.raises(DataError, match="t.csv:1: no column 'target' in the header; it has 'source', 'targets'"):
+    with pytest.raises(DataError, match=r"t.csv:1: no column 'target' in the header; it has 'source', 'targets'"):
         list(csv_rows(iter(["source,targets\n"]), "t.csv", "", ""))
     [broken] = csv_rows(iter(["source,target\n", '"a\n']), "t.csv", "", "")
     assert "not a row of a table" in str(broken.wrong)

@@ -137,7 +137,7 @@ def test_an_empty_line_of_one_file_is_told_and_of_both_passed_over(tmp_path: Pat
 
 def test_paired_files_come_in_twos(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x\n")
-    with pytest.raises(DataError, match="paired files come in twos, .* got 1"):
+    with pytest.raises(DataError, match=r"paired files come in twos, .* got 1"):
         read([tmp_path / "a"], PairOptions(format="paired")).load()
 
 
