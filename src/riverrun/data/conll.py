@@ -56,11 +56,16 @@ class Layout(NamedTuple):
         return f"{self.width} columns" + (f", the tag in column {self.tag + 1}" if self.tag is not None else "")
 
 
+PLAIN = Layout((), 2, "\t", 0, 1)
+"""Of what is no file yet: a word and its tag."""
+
+
 class Sentence(NamedTuple):
     """A sentence as it stands in its file.
 
     words, tags: of each word; a tag is "" where none is annotated. lines: all lines from the end of the sentence before
-    to the blank line after it, as they are. places: which of them is each word's. line: the first one's number.
+    to the blank line after it, as they are. places: which of them is each word's. line: the first one's number, in the
+    file of that name and layout.
     """
 
     words: tuple[str, ...]
@@ -68,14 +73,23 @@ class Sentence(NamedTuple):
     lines: tuple[str, ...]
     places: tuple[int, ...]
     line: int
-    name: str = ""
+    name: str
+    form: Layout
+
+    def place(self, word: int) -> str:
+        """Where a word stands: `name:line`."""
+        return f"{self.name}:{self.line + self.places[word]}"
 
 
 class Broken(NamedTuple):
-    """A sentence that cannot be read: the line at fault, by its number, and what was expected there and what came."""
+    """A sentence that cannot be read: the line at fault, by its number, and what was expected there and what came.
+
+    lines: of the whole sentence, as they are.
+    """
 
     line: int
     wrong: str
+    lines: tuple[str, ...] = ()
 
 
 def layout(table: Iterator[str], column: str = "", *, plus: bool = False) -> tuple[Layout, Iterator[str]]:
@@ -128,11 +142,12 @@ def sentences(
         yield _sentence(block, begin, form, name, tagged)
 
 
-def filled(sentence: Sentence, tags: Sequence[str], form: Layout) -> str:
+def filled(sentence: Sentence, tags: Sequence[str]) -> str:
     """The sentence's lines with these tags in the place of its own, all else as it was.
 
-    Where the file has one column less than `form`, the tags become a last column.
+    Where the file has one column less than its layout, the tags become a last column.
     """
+    form = sentence.form
     lines = list(sentence.lines)
     assert form.tag is not None
     for place, tag in zip(sentence.places, tags, strict=True):
@@ -151,7 +166,9 @@ def filled(sentence: Sentence, tags: Sequence[str], form: Layout) -> str:
 
 
 def _sentence(block: list[str], begin: int, form: Layout, name: str, tagged: bool) -> Sentence | Broken:
-    words, tags, places = [], [], []
+    words: list[str] = []
+    tags: list[str] = []
+    places: list[int] = []
     numbers = _Numbers()
     for place, line in enumerate(block):
         bare = line.rstrip("\r\n")
@@ -162,13 +179,13 @@ def _sentence(block: list[str], begin: int, form: Layout, name: str, tagged: boo
         if not wrong and form.numbered:
             wrong = numbers.wrong(cells[0])
         if wrong:
-            return Broken(begin + place, wrong)
+            return Broken(begin + place, wrong, tuple(block))
         if form.numbered and not cells[0].isdigit():
             continue  # a token of several words, or an empty node
         words.append(cells[form.word])
         tags.append(_tag(cells, form) if tagged else "")
         places.append(place)
-    return Sentence(tuple(words), tuple(tags), tuple(block), tuple(places), begin, name)
+    return Sentence(tuple(words), tuple(tags), tuple(block), tuple(places), begin, name, form)
 
 
 def _wrong_cells(cells: list[str], form: Layout, tagged: bool) -> str:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from riverrun.data.conll import PLAIN, Layout
+from riverrun.data.schemes import scheme
 from riverrun.data.vectors import Vectors
 from riverrun.errors import DataError, ModelError
 
@@ -61,29 +63,33 @@ class Coded(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TagCoder:
-    """Words (the unknown one is not among them), how often the training part has each, letters, tags in their order.
+    """Words of the training part and how often it has each, the most frequent first; letters; tags.
 
-    column: which column was learnt, as the option names it. scheme: how tags mark spans (schemes.py), or "".
-    vectors: pretrained ones, for words known and unknown; their matrix is empty where the model holds them.
+    known: so many of the words, the first ones, have an id of their own; the others are unknown. form: how the first
+    file is laid out. scheme: how tags mark spans (schemes.py), or "".
+    vectors: pretrained ones, for words known and unknown; their matrix is empty where the model holds them. shown: a
+    few held-out sentences, whose tags are shown while a model trains.
     """
 
     words: tuple[str, ...]
     counts: tuple[int, ...]
+    known: int
     letters: str
     tags: tuple[str, ...]
+    form: Layout
     scheme: str = ""
-    column: str = ""
     vectors: Vectors | None = field(default=None, compare=False)
+    shown: tuple[tuple[str, ...], ...] = ()
 
     @staticmethod
     def of(
         words: Iterable[Sequence[str]],
-        tags: Iterable[Sequence[str]],
+        tags: Sequence[Sequence[str]],
         *,
         min_count: int = 1,
-        scheme: str = "",
-        column: str = "",
+        form: Layout = PLAIN,
         vectors: Vectors | None = None,
+        shown: Sequence[Sequence[str]] = (),
     ) -> TagCoder:
         """The vocabularies of a training part. min_count: rarer words are unknown.
 
@@ -93,21 +99,27 @@ class TagCoder:
         """
         seen = Counter(word for sentence in words for word in sentence)
         letters = Counter(letter for word in seen for letter in set(word))
-        known = Counter(tag for sentence in tags for tag in sentence if tag)
-        kept = [(word, count) for word, count in seen.most_common() if count >= min_count]
+        given = Counter(tag for sentence in tags for tag in sentence if tag)
+        frequent = seen.most_common()
         return TagCoder(
-            words=tuple(word for word, _ in kept),
-            counts=tuple(count for _, count in kept),
+            words=tuple(word for word, _ in frequent),
+            counts=tuple(count for _, count in frequent),
+            known=sum(count >= min_count for _, count in frequent),
             letters="".join(letter for letter, count in letters.most_common() if count >= RARE),
-            tags=tuple(tag for tag, _ in known.most_common()),
-            scheme=scheme,
-            column=column,
+            tags=tuple(tag for tag, _ in given.most_common()),
+            form=form,
+            scheme=scheme(tags),
             vectors=vectors,
+            shown=tuple(tuple(sentence) for sentence in shown),
         )
 
     @cached_property
     def _word_ids(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.words, 1)}
+        return {word: place for place, word in enumerate(self.words[: self.known], 1)}
+
+    @cached_property
+    def _seen(self) -> frozenset[str]:
+        return frozenset(self.words)
 
     @cached_property
     def _letter_ids(self) -> dict[str, int]:
@@ -117,9 +129,13 @@ class TagCoder:
     def _tag_ids(self) -> dict[str, int]:
         return {tag: place for place, tag in enumerate(self.tags)}
 
-    def knows(self, word: str) -> bool:
-        """Whether the training part has the word, as it is written, often enough."""
-        return word in self._word_ids
+    def saw(self, word: str) -> bool:
+        """Whether the training part has the word, as it is written."""
+        return word in self._seen
+
+    def knows(self, tag: str) -> bool:
+        """Whether the training part has the tag."""
+        return tag in self._tag_ids
 
     def word(self, word: str) -> int:
         """Its id: of the word as it is written, else in lower case, else UNKNOWN."""
@@ -160,10 +176,12 @@ class TagCoder:
             "format": FORMAT,
             "words": self.words,
             "counts": self.counts,
+            "known": self.known,
             "letters": self.letters,
+            "shown": self.shown,
             "vectors": None if self.vectors is None else {"width": self.vectors.width, "words": self.vectors.words},
         }
-        labels = {"format": FORMAT, "column": self.column, "scheme": self.scheme, "labels": self.tags}
+        labels = {"format": FORMAT, "layout": self.form._asdict(), "scheme": self.scheme, "labels": self.tags}
         return {
             name: (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
             for name, value in (("tokenizer.json", tokenizer), ("labels.json", labels))
@@ -178,10 +196,12 @@ class TagCoder:
             return TagCoder(
                 words=tuple(tokenizer["words"]),
                 counts=tuple(tokenizer["counts"]),
+                known=tokenizer["known"],
                 letters=tokenizer["letters"],
                 tags=tuple(labels["labels"]),
+                form=Layout(**{**labels["layout"], "names": tuple(labels["layout"]["names"])}),
                 scheme=labels["scheme"],
-                column=labels["column"],
+                shown=tuple(tuple(sentence) for sentence in tokenizer["shown"]),
                 vectors=None if vectors is None else Vectors.named(tuple(vectors["words"]), vectors["width"]),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -31,10 +31,14 @@ WORD_STD = 0.1
 
 
 class Decoded(NamedTuple):
-    """The n best sequences of tags, the best first. tags: [n, T, B] int64. log_p: [n, B], -inf where there is none."""
+    """The n best sequences of tags, the best first. tags: [n, T, B] int64. log_p: [n, B], -inf where there is none.
+
+    shares: [T, B], how probable each tag of the best one is by itself; zero at padding.
+    """
 
     tags: Tensor
     log_p: Tensor
+    shares: Tensor
 
 
 class Tagger(nn.Module):
@@ -54,9 +58,9 @@ class Tagger(nn.Module):
         super().__init__()
         self.options = options
         tags = len(coder.tags)
-        self.embedding = nn.Embedding(1 + len(coder.words), options.word_width)
+        self.embedding = nn.Embedding(1 + coder.known, options.word_width)
         nn.init.normal_(self.embedding.weight, std=WORD_STD)
-        self.register_buffer("counts", torch.tensor([0, *coder.counts]), persistent=False)  # [V]
+        self.register_buffer("counts", torch.tensor([0, *coder.counts[: coder.known]]), persistent=False)  # [V]
         self._hold_vectors(coder)
         self.spelling = None
         if options.letters != "none":
@@ -102,22 +106,32 @@ class Tagger(nn.Module):
     def decode(self, batch: TagBatch, n: int = 1) -> Decoded:
         """The n likeliest sequences of tags of each sentence, of those that the scheme allows."""
         scores, lengths = self(batch), batch.rows.lengths
-        if n == 1 and not self.options.crf and self.legal is None:
-            shares, tags = torch.log_softmax(scores, 2).max(2)
-            inside = batch.rows.valid().to(tags.device)
-            return Decoded(torch.where(inside, tags, 0)[None], torch.where(inside, shares, 0.0).sum(0)[None])
+        shares = self._shares(scores, batch)
+        if n == 1 and self._apart:
+            tags = shares.argmax(2)[None]  # [1, T, B]
+            own = shares.gather(2, tags[0][..., None])[..., 0]
+            inside = batch.rows.valid().to(own.device)
+            return Decoded(tags, torch.where(inside, own.log(), 0.0).sum(0)[None], own)
         chain = self._chain()
         paths = best_paths(scores, lengths, chain, n)
-        return Decoded(paths.tags, paths.scores - log_partition(scores, lengths, chain))
+        own = shares.gather(2, paths.tags[0][..., None])[..., 0]
+        return Decoded(paths.tags, paths.scores - log_partition(scores, lengths, chain), own)
 
     @torch.no_grad()
     def shares(self, batch: TagBatch) -> Tensor:
         """The probability of each tag of each word, [T, B, K], zero at padding."""
-        scores = self(batch)
-        if not self.options.crf and self.legal is None:
-            inside = batch.rows.valid().to(scores.device)[..., None]
-            return torch.where(inside, torch.softmax(scores, 2), 0.0)
-        return marginals(scores, batch.rows.lengths, self._chain())
+        return self._shares(self(batch), batch)
+
+    @property
+    def _apart(self) -> bool:
+        """Whether each word's tag has nothing to do with its neighbours' tags."""
+        return not self.options.crf and self.legal is None
+
+    def _shares(self, scores: Tensor, batch: TagBatch) -> Tensor:
+        if not self._apart:
+            return marginals(scores, batch.rows.lengths, self._chain())
+        inside = batch.rows.valid().to(scores.device)[..., None]
+        return torch.where(inside, torch.softmax(scores, 2), 0.0)
 
     def _given(self, scores: Tensor, batch: TagBatch, chain: Chain) -> Tensor:
         """log of the sum over all paths that agree with the targets, [B]: of one path, where all words have a tag."""

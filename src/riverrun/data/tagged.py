@@ -1,0 +1,193 @@
+"""TagCorpus: tagged sentences from CoNLL files, or from Python; and the parts that they are split into.
+
+    u = the first 8 bytes of the SHA-256 of the sentence's words, with a space between two, as a big-endian number, over
+    2^64; u < 1 - valid - test is training, the next `valid` validation, the rest test
+
+No seed: the same sentences give the same parts in any order, and equal ones lie on one side.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from riverrun.data.conll import Broken, Sentence, layout, sentences
+from riverrun.data.encoding import decoded, fault, lines
+from riverrun.data.labelled_split import fraction
+from riverrun.data.readers import FileRecord
+from riverrun.data.sources import Member, Source, find, members, reading
+from riverrun.data.tag_options import TagOptions
+from riverrun.errors import DataError
+from riverrun.files import sha256
+
+Progress = Callable[[int, int], None]
+_REASONS = 20  # of the sentences dropped, so many are told one by one
+_U = (".conllu", ".conllup")  # names that promise CoNLL-U
+
+
+class TagCorpus:
+    """Sentences that are read when they are first asked for, and kept. sources: files. options: how to read them."""
+
+    def __init__(self, sources: Sequence[Source], options: TagOptions) -> None:
+        self.sources, self.options = list(sources), options
+        self._read: tuple[list[Sentence], list[FileRecord]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The first file, and how many more there are, for messages."""
+        more = f" and {len(self.sources) - 1:,} more" if len(self.sources) > 1 else ""
+        return self.sources[0].name + more
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        """All sentences with words, in order. Raises DataError naming file and line of a broken one."""
+        return self.load()._loaded()[0]
+
+    @property
+    def files(self) -> list[FileRecord]:
+        """The record of every file, for data.json: rows are its sentences."""
+        return self.load()._loaded()[1]
+
+    def load(self, progress: Progress | None = None) -> TagCorpus:
+        """Read everything now. progress(bytes read, bytes in all) is called after each file."""
+        if self._read is None:
+            found: list[Sentence] = []
+            records = []
+            before, total = 0, sum(source.size for source in self.sources)
+            for source in self.sources:
+                kept, reasons, dropped = [], [], 0
+                for member in members(source):
+                    with reading(member.name):
+                        for sentence in _sentences(member, self.options):
+                            if isinstance(sentence, str):
+                                dropped += 1
+                                reasons.append(sentence)
+                            elif sentence.words:
+                                kept.append(sentence)
+                found += kept
+                records.append(
+                    FileRecord(source.name, source.sha256, source.size, len(kept), dropped, tuple(reasons[:_REASONS]))
+                )
+                before += source.size
+                if progress is not None:
+                    progress(before, total)
+            if not found:
+                why = next((f", as {record.reasons[0]}" for record in records if record.reasons), "")
+                raise DataError(f"{self.name}: no sentence in it{why}. Give a CoNLL file: one word a line.")
+            self._read = found, records
+        return self
+
+    def _loaded(self) -> tuple[list[Sentence], list[FileRecord]]:
+        assert self._read is not None
+        return self._read
+
+
+class TagSplits(NamedTuple):
+    """The sentences of each part, and the rule in words."""
+
+    train: list[Sentence]
+    valid: list[Sentence]
+    test: list[Sentence]
+    rule: str
+
+
+def read(paths: Sequence[str | Path], options: TagOptions) -> TagCorpus:
+    """The sentences in `paths`: files, folders, archives, `-` for standard input.
+
+    Raises DataError where a path is missing, unreadable or of zero bytes; what lies inside is looked at later.
+    """
+    if not paths:
+        raise DataError(
+            "no data given: a tagger learns from tagged sentences. Name a CoNLL file, or - for standard input."
+        )
+    sources = find(paths)
+    if not any(source.size for source in sources):
+        raise DataError(f"{sources[0].name}: empty (0 bytes). Give a CoNLL file: one word a line.")
+    return TagCorpus(sources, options)
+
+
+def given(X: Sequence[Sequence[str]], y: Sequence[Sequence[str]], options: TagOptions) -> TagCorpus:
+    """The same of Python's lists: sentences as lists of words, and for each a list of as many tags.
+
+    Raises DataError naming by its place, from 1 on, what has no such form.
+    """
+    if len(X) != len(y):
+        raise DataError(f"expected tags for every sentence, got {len(X):,} sentences and {len(y):,} lists of tags.")
+    rows = []
+    for number, (words, tags) in enumerate(zip(X, y, strict=True), 1):
+        if isinstance(words, str) or isinstance(tags, str):
+            raise DataError(f"sentence {number}: expected a list of words and one of tags, got text. Split it first.")
+        if len(words) != len(tags):
+            raise DataError(f"sentence {number}: expected a tag for each of {len(words)} words, got {len(tags)}.")
+        for word, tag in zip(words, tags, strict=True):
+            for what, cell in (("word", word), ("tag", tag)):
+                if not isinstance(cell, str) or not cell.strip() or any(c in cell for c in "\t\r\n"):
+                    raise DataError(
+                        f"sentence {number}: expected a {what}, text without tabs and line ends, got {cell!r}."
+                    )
+            rows.append(f"{word}\t{tag}\n")
+        rows.append("\n")
+    data = "".join(rows).encode("utf-8", "surrogatepass")
+    source = Source("the sentences given.tsv", len(data), sha256(data), partial(io.BytesIO, data))
+    return TagCorpus([source], replace(options, column="last", encoding="utf-8"))
+
+
+def split(corpus: TagCorpus, options: TagOptions, *, valid: TagCorpus | None, test: TagCorpus | None) -> TagSplits:
+    """The parts of a corpus. valid, test: the files that the options name.
+
+    Raises DataError where a part would be empty.
+    """
+    shares = {"valid": options.valid_share * (valid is None), "test": options.test_share * (test is None)}
+    parts: dict[str, list[Sentence]] = {"train": [], "valid": [], "test": []}
+    if any(shares.values()):
+        for sentence in corpus.sentences:
+            u = fraction(" ".join(sentence.words))
+            parts["test" if u >= 1 - shares["test"] else "valid" if u >= 1 - sum(shares.values()) else "train"].append(
+                sentence
+            )
+        said = " and ".join(f"{share:g} for {part}" for part, share in shares.items() if share)
+        words = [f"{said} by the SHA-256 of the sentence's words, equal ones on one side"]
+    else:
+        parts["train"], words = corpus.sentences, []
+    for part, other in (("valid", valid), ("test", test)):
+        if other is not None:
+            parts[part] = other.sentences
+            words.append(f"{part} from {other.name}")
+    for part, found in parts.items():
+        if not found:
+            raise DataError(
+                f"{corpus.name}: too few sentences to split: of {len(corpus.sentences):,} none is left for the {part} "
+                "part. Give more, or separate files (--valid, --test)."
+            )
+    return TagSplits(parts["train"], parts["valid"], parts["test"], "; ".join(words))
+
+
+def _sentences(member: Member, options: TagOptions) -> Iterator[Sentence | str]:
+    """The sentences of a file; where bad ones are dropped, the reason in the place of each of those."""
+    skip = options.skip_bad_rows
+    text = lines(decoded(member.stream, member.name, options.encoding, keep_bad=skip))
+    form, table = layout(text, options.column, plus=member.suffix in _U)
+    for sentence in sentences(table, form, member.name):
+        wrong = sentence if isinstance(sentence, Broken) else _unreadable(sentence) if skip else None
+        if wrong is None:
+            assert isinstance(sentence, Sentence)
+            yield sentence
+        elif skip:
+            yield f"{member.name}:{wrong.line}: {wrong.wrong}"
+        else:
+            raise DataError(
+                f"{member.name}:{wrong.line}: {wrong.wrong}. Mend it, or drop such sentences (--skip-bad-rows)."
+            )
+
+
+def _unreadable(sentence: Sentence) -> Broken | None:
+    """Where a sentence has bytes that are no text."""
+    why = fault("".join(sentence.lines))
+    if why is None:
+        return None
+    place = next(place for place, line in enumerate(sentence.lines) if fault(line))
+    return Broken(sentence.line + place, why)

@@ -1,0 +1,1 @@
+"""Tagging: what the declaration in tasks/tagging.py calls."""
