@@ -52,9 +52,9 @@ class Table:
 
     def score(self, source: list[int], tokens: tuple[int, ...]) -> float:
         """ln p(tokens, END | source), straight from the table."""
-        kind, before, total = self.kind(source), BEGIN, 0.0
+        table, before, total = self.log_p.numpy()[self.kind(source)], BEGIN, 0.0
         for at, token in enumerate((*tokens, END)):
-            total += float(self.log_p[kind, min(at, self.log_p.shape[1] - 1), before, token])
+            total += float(table[min(at, len(table) - 1), before, token])
             before = token
         return total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 
@@ -16,7 +17,7 @@ from riverrun.decoding.constraints import Constraints
 from riverrun.decoding.inputs import inputs
 from riverrun.decoding.prior import NO_SOURCE, Beginnings, Prior
 from riverrun.decoding.ranking import Ranking
-from riverrun.errors import OptionError
+from riverrun.errors import ModelError, OptionError
 from riverrun.sequences import Sequences
 
 
@@ -50,6 +51,20 @@ def test_beginnings_are_counts_of_training_targets(n):
         assert total == pytest.approx(log_q(training, tuple(target), n), abs=1e-12)
 
 
+def test_a_record_brings_the_same_back():
+    q = Beginnings(replies(40), size=7, tokens=3)
+    record = json.loads(json.dumps(q.record))
+    again = Beginnings.of(record)
+    assert len(record["counts"]) < 40
+    for token in range(7):
+        for one in (q, again):
+            _, one.state, _ = one.step(None, one.start(None), torch.tensor([BEGIN]))
+        first, second = (one.step(None, one.state, torch.tensor([token]))[0] for one in (q, again))
+        assert torch.equal(first, second)
+    with pytest.raises(ModelError, match="not what riverrun wrote"):
+        Beginnings.of({**record, "counts": record["counts"][1:]})
+
+
 def test_no_training_targets_hold_nothing_against_anybody():
     q = Beginnings([], size=5, tokens=2)
     rows, _, _ = q.step(None, q.start(None), torch.tensor([BEGIN]))
@@ -58,7 +73,7 @@ def test_no_training_targets_hold_nothing_against_anybody():
 
 @pytest.mark.parametrize(("weight", "n"), [(0.5, 1), (0.5, 3), (1.5, 3), (0.7, 9)])
 def test_a_wide_beam_finds_what_the_formula_likes_best(weight, n):
-    model, given, training = Table(seed=31), sources(10, 31), replies(50)
+    model, given, training = Table(seed=31), sources(6, 31), replies(50)
     prior = Prior(model=Beginnings(training, size=6, tokens=n), source=NO_SOURCE, weight=weight, tokens=n)
     for kind in (Ranking(alpha=0.0), Ranking(normalise="mean", alpha=1.0)):
         found = beam(

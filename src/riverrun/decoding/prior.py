@@ -10,7 +10,7 @@ Only the first tokens count, as there: they decide what the reply is about, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from riverrun.data.pair_batch import END
 from riverrun.decoding.sequence_protocol import Transducer
-from riverrun.errors import OptionError
+from riverrun.errors import ModelError, OptionError
 from riverrun.sequences import Sequences
 
 Ids = npt.NDArray[np.int64]
@@ -64,6 +64,8 @@ class Beginnings:
     >>> log_q, state, _ = q.step(None, q.start(None), torch.tensor([0]))
     >>> log_q[0, [5, 6, 7]].exp()
     tensor([0.7500, 0.2500, 0.2500], dtype=torch.float64)
+
+    `record` is what a model folder keeps of it: `Beginnings.of(record)` is the same.
     """
 
     def __init__(self, targets: Sequence[Sequence[int] | npt.NDArray[Any]], *, size: int, tokens: int) -> None:
@@ -73,18 +75,36 @@ class Beginnings:
         for i, target in enumerate(targets):
             heads[i, : len(target)] = target[:tokens]
         over = np.array([len(target) for target in targets], np.int64)
-        node = np.zeros(len(targets), np.int64)  # all begin at the root, which is node 0
-        self._counts = np.array([max(len(targets), 1)], np.int64)
-        self._keys: Ids = np.zeros(0, np.int64)  # node * V + token of each node but the root, ascending
+        node = np.zeros(len(targets), np.int64)  # all begin at the root, which is node 0; -1: left
+        counts, keys = [np.array([max(len(targets), 1)], np.int64)], [np.zeros(0, np.int64)]
+        nodes = 1
         for t in range(tokens):
-            on = np.flatnonzero(t <= over)  # END has come and gone in the others
-            if not len(on):
-                break
+            on = np.flatnonzero((t <= over) & (node >= 0))  # in the others END has come and gone
             # Nodes are numbered level by level, so that keys ascend over the levels, too.
-            keys, inverse, found = np.unique(node[on] * size + heads[on, t], return_inverse=True, return_counts=True)
-            node[on] = len(self._counts) + inverse
-            self._counts, self._keys = np.append(self._counts, found), np.append(self._keys, keys)
-        self._keys = np.append(self._keys, np.iinfo(np.int64).max)  # above all keys that are looked up
+            found, inverse, times = np.unique(node[on] * size + heads[on, t], return_inverse=True, return_counts=True)
+            often = times > 1  # what came once is worth no more than what never came
+            numbers = np.where(often, nodes - 1 + often.cumsum(), -1)
+            node[on] = numbers[inverse]
+            counts.append(times[often])
+            keys.append(found[often])
+            nodes += int(often.sum())
+        self._counts = np.concatenate(counts)  # of each node
+        self._keys = np.concatenate([*keys, [np.iinfo(np.int64).max]])  # node * V + token of each but the root; a stop
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {"size": self._size, "counts": self._counts.tolist(), "keys": self._keys[:-1].tolist()}
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> Beginnings:
+        """What `record` was taken of. Raises ModelError where it is something else."""
+        made = Beginnings([], size=int(record["size"]), tokens=0)
+        made._counts = np.array(record["counts"], np.int64)
+        made._keys = np.array([*record["keys"], np.iinfo(np.int64).max], np.int64)
+        if len(made._counts) != len(made._keys) or (np.diff(made._keys) <= 0).any() or (made._counts < 1).any():
+            raise ModelError("the counts of beginnings are not what riverrun wrote. Restore the model from a copy.")
+        return made
 
     def encode(self, source: Sequences, copies: Tensor | None = None, /) -> None:
         """Nothing: there is no source."""
