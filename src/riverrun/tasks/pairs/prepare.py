@@ -48,6 +48,7 @@ class Prepared:
         self.files: list[FileRecord] = [file for part in (corpus, *others) for file in part.files]
         self.train = PairArrays(splits.train, coder, copies=copies)
         self.valid = PairArrays(splits.valid, coder, copies=copies)
+        self.scored: Any = None  # what the last measurement wrote, so that the report need not write it again
 
     @property
     def characters(self) -> None:
