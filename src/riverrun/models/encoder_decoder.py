@@ -9,7 +9,7 @@ This is Luong's order, the default. docs/attention.md has the others: Bahdanau's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ from riverrun.sequences import Sequences
 EMBEDDING_STD = 1.0  # as a language model's
 
 Recur = Callable[[Tensor, State], tuple[Tensor, State]]
+Encoder = Callable[[Sequences], tuple[Tensor, State]]
 
 
 class DecoderState(NamedTuple):
@@ -129,31 +130,40 @@ class EncoderDecoder(nn.Module):
             total = total + self.options.coverage_loss * repeated(reading.weights, valid)
         return Loss(total, batch.tokens, nats, None)
 
-    def remember(self, source: Sequences, copies: Tensor | None = None) -> Memory:
-        """The sources as the decoder sees them, with gradient. source: [S, B] ids. copies: as in PairBatch."""
-        ids, lengths = source
-        lengths = lengths.to(ids.device)
+    def remember(self, source: Sequences, copies: Tensor | None = None, encoder: Encoder | None = None) -> Memory:
+        """The sources as the decoder sees them, with gradient. source: [S, B] ids. copies: as in PairBatch.
+
+        encoder: what runs the encoder in place of the module's own call.
+        """
+        ids, lengths = source.data, source.lengths.to(source.data.device)
         valid = source.valid().to(ids.device)  # [S, B]
-        ids = ids.masked_fill(~valid, BEGIN)
-        order = None
+        ids, order = ids.masked_fill(~valid, BEGIN), None
         if self.options.reverse_source:
             steps = torch.arange(len(ids), device=ids.device)[:, None]  # [S, 1]
-            order = torch.where(valid, lengths - 1 - steps, steps)  # [S, B]
+            order = torch.where(valid, lengths - 1 - steps, steps)  # [S, B], its own inverse
             ids = ids.gather(0, order)
-        embedding = self.target_embedding if self.source_embedding is None else self.source_embedding
-        output, state, _ = self.encoder(Sequences(embedding(ids), lengths))  # [S, B, m]
+        output, state = (encoder or self._encode)(Sequences(ids, lengths))  # [S, B, m]
         initial = self.bridge(state, self.decoder)
         if self.attention is None:
             return Memory(initial, lengths)
         if order is not None:  # position s is the source's again
             output = output.gather(0, order[..., None].expand_as(output))
-        values = dropout(output, self.options.dropout, self.training).transpose(0, 1)  # [B, S, m]
-        if self.gate is not None:
-            if copies is None:
-                raise UsageError("copies: a model with copy=True needs the target id of every source token; came None.")
+        values = dropout(output, self.options.dropout, self.training)
+        keys = self.attention.keys(values)
+        if self.gate is None:
+            copies = None
+        elif copies is None:
+            raise UsageError("copies: a model with copy=True needs the target id of every source token; came None.")
+        else:
             copies = copies.masked_fill(~valid, -1).T
         mask = None if bool(valid.all()) else valid.T
-        return Memory(initial, lengths, values, self.attention.keys(values), mask, copies if self.gate else None)
+        return Memory(initial, lengths, values.transpose(0, 1), keys.transpose(0, 1), mask, copies)
+
+    def _encode(self, source: Sequences) -> tuple[Tensor, State]:
+        """The encoder's outputs [S, B, m] and its last state; source: ids, also in the padding."""
+        embedding = self.target_embedding if self.source_embedding is None else self.source_embedding
+        output, state, _ = self.encoder(Sequences(embedding(source.data), source.lengths))
+        return output, state
 
     def read(self, memory: Memory, inputs: Sequences) -> Reading:
         """All steps under teacher forcing: inputs [T, B], the tokens before; the reading is [T, B, ...].
@@ -297,7 +307,7 @@ def repeated(weights: Tensor, valid: Tensor) -> Tensor:
     return torch.minimum(weights, covered).sum(-1).masked_fill(~valid, 0).sum()
 
 
-def _stacked(readings: Sequence[Reading]) -> Reading:
+def _stacked(readings: Iterable[Reading]) -> Reading:
     """The readings of T steps as one of them all, [T, B, ...]."""
     fields: list[Any] = [None if steps[0] is None else torch.stack(steps) for steps in zip(*readings, strict=True)]
     return Reading(*fields)

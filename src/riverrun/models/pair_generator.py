@@ -18,6 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from riverrun.engine import writer
+from riverrun.layers.recurrent import Recurrent
+from riverrun.layers.stack import State
+from riverrun.layers.token_reader import TokenReader
 from riverrun.models.decoder_attention import Memory
 from riverrun.sequences import Sequences
 
@@ -49,31 +52,39 @@ class PairGenerator:
     """
 
     def __init__(self, model: EncoderDecoder) -> None:
-        self._model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._streamer = self._model.decoder.streamer()
-        self._head = _Linear(*self._model.output_weights())
-        attention, self._combine = self._model.attention, None
+        self._model = model = copy.deepcopy(model).eval().requires_grad_(False)
+        source = model.target_embedding if model.source_embedding is None else model.source_embedding
+        self._encoder = _reader(model.encoder, source.weight)
+        # Where the recurrence reads nothing but tokens.
+        self._decoder = None if model.options.feeds_back else _reader(model.decoder, model.target_embedding.weight)
+        self._streamer = model.decoder.streamer()
+        self._head = _Linear(*model.output_weights())
         # Nothing but inner products, and a context that only the readout reads.
-        self._is_lean = attention is not None and attention.v is None and self._model.gate is None
-        if self._model.combine is not None:
-            weight, m = self._model.combine.weight, self._model.encoder.output_width
-            self._context = _Linear(weight[:, :m].contiguous(), None)
-            self._combine = _Linear(weight[:, m:].contiguous(), self._model.combine.bias)
+        self._is_lean = model.attention is not None and model.attention.v is None and model.gate is None
+        if model.combine is not None:
+            weight, m = model.combine.weight, model.encoder.output_width
+            self._combine_context = _Linear(weight[:, :m].contiguous(), None)
+            self._combine_output = _Linear(weight[:, m:].contiguous(), model.combine.bias)
 
     @torch.no_grad()
     def encode(self, source: Sequences, copies: Tensor | None = None) -> Prepared:
         """What decoding looks at; source and copies as in PairBatch."""
-        memory = self._model.remember(source, copies)
+        memory = self._model.remember(source, copies, None if self._encoder is None else self._encode)
         if memory.values is None or memory.keys is None or not self._is_lean or bool((memory.lengths == 0).any()):
             return Prepared(memory)
-        B, S, _ = memory.values.shape
-        combined = self._context(memory.values.reshape(B * S, -1)).view(B, S, -1)
-        turned = memory.keys.transpose(1, 2).contiguous()
+        B, S, m = memory.values.shape
+        combined = self._combine_context(memory.values.transpose(0, 1).reshape(S * B, m)).view(S, B, -1)
+        prepared = Prepared(memory, memory.keys.transpose(1, 2), combined.transpose(0, 1))
         if memory.mask is None:
-            return Prepared(memory, turned, combined)
-        bias = torch.zeros_like(memory.mask, dtype=turned.dtype)
+            return prepared
+        bias = torch.zeros_like(memory.mask, dtype=combined.dtype)
         bias.masked_fill_(~memory.mask, torch.finfo(bias.dtype).min)
-        return Prepared(memory, turned, combined, bias[:, None])
+        return prepared._replace(bias=bias[:, None])
+
+    def _encode(self, source: Sequences) -> tuple[Tensor, State]:
+        assert self._encoder is not None
+        output, state, _ = self._encoder.run(*source)
+        return output, state
 
     def start(self, memory: Prepared) -> DecoderState:
         """The state before the first token."""
@@ -84,19 +95,20 @@ class PairGenerator:
         """The log-probabilities [B K, V] of the token after `token` [B K], the new state, the weights [B K, S]."""
         if memory.turned is None:
             return self._plainly(memory.memory, state, token)
-        x = self._model.target_embedding.weight[token]  # [B K, E]
-        if state.fed is not None:
-            x = torch.cat([x, state.fed], -1)
-        output, recurrent = self._streamer.step(x, state.recurrent)  # [B K, n]
+        if self._decoder is not None:
+            output, recurrent = self._decoder.step(token, state.recurrent)  # [B K, n]
+        else:
+            x = self._model.target_embedding.weight[token]  # [B K, E]
+            x = x if state.fed is None else torch.cat([x, state.fed], -1)
+            output, recurrent = self._streamer.step(x, state.recurrent)
         assert memory.combined is not None
-        assert self._combine is not None
         queries = output.view(len(memory.turned), -1, output.shape[-1])  # [B, K, n]
         if memory.bias is None:
             scores = torch.bmm(queries, memory.turned)  # [B, K, S]
         else:
             scores = torch.baddbmm(memory.bias, queries, memory.turned)
         weights = scores.softmax(-1)
-        inside = self._combine(output).view(*queries.shape[:2], -1)
+        inside = self._combine_output(output).view(*queries.shape[:2], -1)
         readout = torch.baddbmm(inside, weights, memory.combined).tanh_().flatten(0, 1)  # [B K, n]
         fed = None if state.fed is None else readout
         log_p = self._head(readout).log_softmax(-1)
@@ -109,6 +121,11 @@ class PairGenerator:
         reading, state = self._model.advance(self._streamer.step, memory, state, token)
         places = torch.arange(len(token), device=token.device) // (len(token) // len(memory.lengths))
         return self._model.predict(reading, memory, places).log_softmax(-1), state, reading.weights
+
+
+def _reader(layer: Recurrent, vectors: Tensor) -> TokenReader | None:
+    """The layer over tokens of these vectors; None where it needs the vectors themselves."""
+    return TokenReader(layer.stack, layer.weights(), vectors) if TokenReader.serves(layer.stack) else None
 
 
 class _Linear:
