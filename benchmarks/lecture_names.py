@@ -45,7 +45,7 @@ from riverrun.tasks.measures.classification import Figure, figures
 from riverrun.training.loop import fit
 
 LETTERS = string.ascii_letters + " .,;'"
-HIDDEN, RATE, BATCH = 128, 0.005, 64
+HIDDEN, RATE, BATCH = 128, 0.005, 128
 
 
 def plain(name: str) -> str:
@@ -174,7 +174,7 @@ def train_batched(names: dict[int, list[str]], count: int, seed: int) -> tuple[B
         loss = functional.nll_loss(network(batch), torch.tensor(drawn), reduction="sum")
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 50.0)  # a sum of 64 steps at one place may explode
+        nn.utils.clip_grad_norm_(network.parameters(), 50.0)  # a sum of many steps at one place may explode
         optimiser.step()
     return network, time.perf_counter() - began
 

@@ -23,4 +23,15 @@ PRESETS = (
         },
         expected="no figure measured yet",
     ),
+    Preset(
+        name="polarity",
+        task="classify",
+        summary="thousands of sentences, words from scratch: small vectors, few passes, much dropout",
+        values={
+            "data": {"tokens": "words", "lower": True, "min_count": 2},
+            "model": {"hidden": 100, "embedding": 100, "pooling": "max", "dropout": 0.5, "input_dropout": 0.5},
+            "training": {"epochs": 8.0, "batch": 50, "lr": 0.002},
+        },
+        expected="no figure measured yet",
+    ),
 )
