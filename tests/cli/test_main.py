@@ -11,10 +11,10 @@ import pytest
 from cli.material import Riverrun
 
 import riverrun as package
+from riverrun import tasks
 from riverrun.cli import main as cli
 from riverrun.configuration import settings
 from riverrun.errors import DataError, Diverged
-from riverrun.pipeline.plan import schema
 
 
 def test_help_lists_every_verb_with_what_it_does(riverrun: Riverrun) -> None:
@@ -35,9 +35,27 @@ def test_every_verb_has_help_with_json(riverrun: Riverrun, verb: str) -> None:
 
 def test_every_key_of_every_section_is_an_option_of_train(riverrun: Riverrun) -> None:
     shown = riverrun("train", "--help").out
-    for setting in settings(schema()):
-        assert setting.flag in shown
-        assert setting.help, f"{setting.name} has no help"
+    for schema in tasks.schemas().values():
+        for setting in settings(schema):
+            assert setting.flag in shown
+            assert setting.help, f"{setting.name} has no help"
+
+
+def test_the_help_of_one_task_has_its_options_alone(riverrun: Riverrun) -> None:
+    for given in (["--task", "tag", "--help"], ["--help", "--task=tag"]):
+        shown = riverrun("train", *given).out
+        assert "--crf" in shown
+        assert "--lanes" not in shown
+    whole = riverrun("train", "--help").out
+    assert "--crf" in whole
+    assert "--lanes" in whole
+    assert riverrun("train", "--task", "tga", "--help").code == 2
+
+
+def test_a_flag_of_another_task_is_refused_by_name(riverrun: Riverrun, text: Path) -> None:
+    done = riverrun("train", "text.txt", "--crf", "--preset", "tiny")
+    assert done.code == 2
+    assert "--crf: not an option of task lm, only of tag" in done.err
 
 
 def test_no_verb_is_a_usage_error_that_shows_the_verbs(riverrun: Riverrun) -> None:

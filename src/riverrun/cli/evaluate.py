@@ -43,8 +43,11 @@ def add(parser: Parser) -> None:
 
 
 def _schemas() -> dict[str, Schema]:
-    """Of every task, how DATA is read."""
-    return {task: {"data": sections["data"]} for task, sections in tasks.schemas().items()}
+    """Of every task, how DATA is read, and how a model writes for it."""
+    asked = ("data", "decoding")
+    return {
+        task: {name: sections[name] for name in asked if name in sections} for task, sections in tasks.schemas().items()
+    }
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
         if not hasattr(sections["training"], "window"):
             raise UsageError(f"--window: not an option of task {model.task.name}.")
         sections["training"] = replace(sections["training"], window=window)
-    given = given_settings(vars(arguments), model.task.name, _schemas()).get("data", {})
+    layers = given_settings(vars(arguments), model.task.name, _schemas())
+    given = layers.get("data", {})
+    if "decoding" in layers:
+        sections["decoding"] = replace(sections["decoding"], **layers["decoding"])
+    model = model._replace(sections=sections)
     if not arguments.data:
         if given:
             raise UsageError(f"--{next(iter(given)).replace('_', '-')}: says how DATA is read, and there is none.")

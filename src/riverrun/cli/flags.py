@@ -17,9 +17,12 @@ from riverrun.errors import OptionError, UsageError, nearest
 class Parser(argparse.ArgumentParser):
     """argparse that raises UsageError, names the nearest option, and takes no abbreviations."""
 
-    def __init__(self, *, prog: str, description: str | None) -> None:
+    def __init__(self, *, prog: str, description: str | None, task: str | None = None) -> None:
+        """task: of whose options alone the help is to be."""
+        self.task = task
         super().__init__(
             prog=prog,
+            usage=f"{prog} ... [--options]",
             description=description,
             allow_abbrev=False,
             add_help=False,
@@ -59,6 +62,7 @@ def add_settings(parser: Parser, schemas: Mapping[str, Schema], *, leave_out: Se
 
     schemas: task -> its sections. Tasks share a flag of the same name; its help says which have it, if not all.
     """
+    schemas = {task: schema for task, schema in schemas.items() if parser.task in (None, task)}
     for section, keys in _shared(schemas).items():
         group = parser.add_argument_group(f"[{section}]")
         for name, owners in keys.items():

@@ -10,9 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from types import ModuleType
 
-from riverrun import __version__
+from riverrun import __version__, tasks
 from riverrun.cli.flags import Parser
 from riverrun.errors import OptionError, RiverrunError, UsageError, nearest
 
@@ -76,7 +77,7 @@ def _run(given: list[str]) -> int:
         what = "option" if verb.startswith("-") else "verb"
         raise UsageError(f"{verb}: no such {what}.{nearest(verb, VERBS)} `riverrun --help` lists the verbs.")
     module = import_module(VERBS[verb])
-    parser = verb_parser(verb, module)
+    parser = verb_parser(verb, module, _helped(rest))
     arguments = parser.read(rest)
     if arguments is None:
         print(parser.format_help(), end="")
@@ -87,9 +88,18 @@ def _run(given: list[str]) -> int:
         raise parser.typed(error) from None
 
 
-def verb_parser(verb: str, module: ModuleType) -> Parser:
-    """The parser of one verb, with the options that its module adds."""
-    parser = Parser(prog=f"riverrun {verb}", description=module.__doc__)
+def _helped(given: Sequence[str]) -> str | None:
+    """The task whose options help is asked for: `riverrun train --task tag --help`."""
+    if "-h" not in given and "--help" not in given:
+        return None
+    named = [value for flag, value in pairwise(given) if flag == "--task"]
+    named += [flag.partition("=")[2] for flag in given if flag.startswith("--task=")]
+    return tasks.find(named[0]).name if named else None
+
+
+def verb_parser(verb: str, module: ModuleType, task: str | None = None) -> Parser:
+    """The parser of one verb, with the options that its module adds; task: with those of that task alone."""
+    parser = Parser(prog=f"riverrun {verb}", description=module.__doc__, task=task)
     module.add(parser)
     return parser
 

@@ -4,6 +4,7 @@
   riverrun train plays.txt --minutes 15 -o runs/plays
   riverrun train reviews.csv --text review --label stars
   riverrun train -c runs/plays/run.toml --seed 1
+  riverrun train --task tag --help                          the options of one task
 
 The run folder holds everything: configuration, log, checkpoints, the portable model/, eval/ and report.html. It is
 never written over: where RUN exists, RUN-2 is made. Ctrl-C finishes the step and saves; `riverrun resume RUN` goes on.
