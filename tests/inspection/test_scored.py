@@ -16,6 +16,10 @@ def test_figures_come_in_order_with_their_intervals_units_and_directions():
     assert not own(made_up.seq2seq_metrics())[0].higher
 
 
+def test_a_name_with_underscores_is_written_with_spaces():
+    assert [figure.name for figure in figures_of([made_up.figure("macro_f1", 0.5)])] == ["macro f1"]
+
+
 @pytest.mark.parametrize(
     "content",
     [None, 3, {}, ["x"], [{"name": 3, "value": 1.0}], [{"name": "a", "value": float("nan")}], [{"name": "a"}]],

@@ -109,7 +109,7 @@ def _architecture(run: RunRecord, model: Mapping[str, Any]) -> str:
         return f"A feed-forward network over the last {model.get('context', '?')} {run.unit}s"
     cell, layers, hidden = model.get("cell"), model.get("layers"), model.get("hidden")
     if not cell:
-        return f"{'An' if run.kind[:1] in 'aeiou' else 'A'} {run.kind}"
+        return "A language model" if run.task == DEFAULT_TASK else f"A model for {run.kind}"
     name = str(cell).upper() if len(str(cell)) <= 4 else str(cell)
     size = f" of {layers} × {hidden} units" if layers and hidden else ""
     count = number(run.model.get("parameters")) or number(run.started.get("parameters"))

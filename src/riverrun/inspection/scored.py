@@ -76,6 +76,11 @@ def written(value: float, unit: str, *, like: float | None = None) -> str:
     return f"{value:,.{3 if size < 10 else 1 if size < 1000 else 0}f}"
 
 
+def plain(name: str) -> str:
+    """A figure's name as it is written: `macro_f1` is "macro f1"."""
+    return name.replace("_", " ")
+
+
 def figures_of(content: Any) -> list[Figure]:
     """The well-formed figures of a list of them, in order."""
     found = []
@@ -87,7 +92,7 @@ def figures_of(content: Any) -> list[Figure]:
             unit = entry.get("unit")
             found.append(
                 Figure(
-                    entry["name"],
+                    plain(entry["name"]),
                     value,
                     low,
                     high,

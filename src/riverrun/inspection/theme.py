@@ -108,7 +108,8 @@ pre, .prose { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; margi
 .timeline { list-style: none; margin: 18px 0 0; padding: 0; }
 .timeline li { display: grid; grid-template-columns: 132px 1fr; gap: 20px; padding: 16px 0;
   border-top: 1px solid var(--line); }
-.timeline .when b { display: block; } .timeline .when { font-size: 14px; color: var(--soft); line-height: 1.45; }
+.timeline .when b { display: block; }
+.timeline .when { overflow-wrap: anywhere; font-size: 14px; color: var(--soft); line-height: 1.45; }
 .timeline .when b { color: var(--ink); font-size: 15px; }
 mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 1px 0; }
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 2px; font-size: 13px; color: var(--soft);

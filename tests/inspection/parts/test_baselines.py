@@ -65,7 +65,11 @@ def test_what_a_baseline_may_learn_from_at_most_is_said(tmp_path):
     metrics = made_up.tag_metrics()
     assert "at most" not in shown(tmp_path / "plain", metrics)
     metrics["baselines"][0]["limit"] = "20,000 words"
-    assert "at most: most frequent tag: 20,000 words; the others" in shown(tmp_path / "limited", metrics)
+    assert "at most: most frequent tag: 20,000 words." in shown(tmp_path / "limited", metrics)
+    limited = made_up.baseline("suffixes", made_up.figure("accuracy", 0.9)) | {"limit": "20,000 words"}
+    metrics["baselines"] += [limited, made_up.baseline("rule", made_up.figure("accuracy", 0.5))]
+    page = shown(tmp_path / "two", metrics)
+    assert "at most: suffixes and most frequent tag: 20,000 words; the others learn from all of it." in page
 
 
 def test_without_baselines_there_is_nothing_to_show(tmp_path):

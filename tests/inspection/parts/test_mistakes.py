@@ -27,6 +27,8 @@ def test_a_mistake_tells_all_that_is_known_of_it(tmp_path):
     for text in ("99 % sure", "names.tsv:41", "Abl", "<dd>Czech</dd>", "<dd>Arabic</dd>"):
         assert text in first
     assert "61 % sure" in second
+    far = shown(tmp_path / "far", item(file="/data/names/Czech.txt:7"))
+    assert '<span title="/data/names/Czech.txt:7">Czech.txt:7</span>' in far
     assert "names.tsv" not in second
     assert page.index("Abl") < page.index("Smit")
 

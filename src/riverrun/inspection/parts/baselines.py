@@ -97,13 +97,13 @@ def _row(scored: Scored, shown: list[Figure]) -> str:
 
 
 def _limits(others: list[Scored]) -> str:
-    limits = [f"{scored.name}: {scored.limit}" for scored in others if scored.limit]
+    """What the methods may learn from at most, those of one limit together."""
+    limits = {scored.limit: [of.name for of in others if of.limit == scored.limit] for scored in others if scored.limit}
     if not limits:
         return ""
-    return (
-        f'<p class="note">Of the training data, at most: {escape("; ".join(limits))}; the others learn from all of '
-        "it.</p>"
-    )
+    told = "; ".join(f"{' and '.join(names)}: {limit}" for limit, names in limits.items())
+    rest = "; the others learn from all of it" if sum(map(len, limits.values())) < len(others) else ""
+    return f'<p class="note">Of the training data, at most: {escape(told)}{rest}.</p>'
 
 
 PART = Part("baselines", "Against the baselines", against)

@@ -11,7 +11,7 @@ from riverrun.inspection import page
 from riverrun.inspection.charts import SMALL, Frame, Line, line_chart
 from riverrun.inspection.part import Part
 from riverrun.inspection.record import RunRecord, number
-from riverrun.inspection.scored import Figure, own, written
+from riverrun.inspection.scored import Figure, own, plain, written
 
 SHOWN = 5  # figures that there is room for
 FRAME = Frame(height=300, right=20)
@@ -66,7 +66,8 @@ def rows_of(content: Mapping[str, Any], kinds: Mapping[str, Figure]) -> list[Row
             continue
         high, count, given = number(entry.get("high")), number(entry.get("count")), entry.get("figures")
         figures = {}
-        for name, value in given.items() if isinstance(given, dict) else ():
+        for key, value in given.items() if isinstance(given, dict) else ():
+            name = plain(key)
             parts = value if isinstance(value, dict) else {"value": value}
             middle, bottom, top = (number(parts.get(key)) for key in ("value", "low", "high"))
             if middle is not None:

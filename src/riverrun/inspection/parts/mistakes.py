@@ -37,7 +37,7 @@ def _mistake(item: Mapping[str, Any]) -> str:
     expected, predicted = _texts(item["expected"]), _texts(item["predicted"])
     probability, file = number(item.get("probability")), item.get("file")
     sure = f"<b>{page.percent(probability)} sure</b>" if probability is not None else ""
-    where = escape(file) if isinstance(file, str) else ""
+    where = f'<span title="{escape(file)}">{escape(file.rpartition("/")[2])}</span>' if isinstance(file, str) else ""
     wanted = [escape(_short(text)) for text in expected] or ["nothing"]
     said = [_marked(text, expected) for text in predicted] or ["nothing"]
     return (
