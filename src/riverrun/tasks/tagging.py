@@ -219,5 +219,5 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
-    report=("figures", "curves", "baselines", "confusion", "mistakes", "samples"),
+    report=("scores", "curves", "baselines", "confusion", "mistakes"),
 )
