@@ -180,7 +180,6 @@ def test_a_broken_line_of_columns_is_named(text, line, wrong):
         (CONLL2000, "upos", "expected a number from 2 to 3 or last, as the columns have no names, got 'upos'"),
         (CONLL2000, "4", "expected a number from 2 to 3"),
         (CONLL2000, "1", "expected a number from 2 to 3"),
-        ("word\n", "last", "the file has one column, the words"),
     ],
 )
 def test_a_column_that_holds_no_tags_is_refused(text, column, said):

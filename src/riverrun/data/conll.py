@@ -119,7 +119,7 @@ def layout(table: Iterator[str], column: str = "", *, plus: bool = False) -> tup
     separator = "\t" if "\t" in first else ""
     width = len(_cells(first, separator))
     found = Layout((), width, separator, 0, None)
-    return (found if width < 2 and not column else found._replace(tag=_numbered(column or "last", found))), lines
+    return (found if width < 2 else found._replace(tag=_numbered(column or "last", found))), lines
 
 
 def sentences(
@@ -267,12 +267,10 @@ def _named(column: str, form: Layout) -> int:
 
 def _numbered(column: str, form: Layout) -> int:
     """The place of one of plain columns."""
-    if column.lower() == "last" and form.width > 1:
+    if column.lower() == "last":
         return form.width - 1
     if column.isdigit() and 2 <= int(column) <= form.width:
         return int(column) - 1
-    if form.width < 2:
-        raise OptionError("column", f"the file has one column, the words: there is no tag beside them, got {column!r}.")
     raise OptionError(
         "column",
         f"expected a number from 2 to {form.width} or last, as the columns have no names, got {column!r}.",

@@ -21,7 +21,7 @@ from riverrun.data.labelled_split import fraction
 from riverrun.data.readers import FileRecord
 from riverrun.data.sources import Member, Source, find, members, reading
 from riverrun.data.tag_options import TagOptions
-from riverrun.errors import DataError
+from riverrun.errors import DataError, OptionError
 from riverrun.files import sha256
 
 Progress = Callable[[int, int], None]
@@ -170,7 +170,12 @@ def _sentences(member: Member, options: TagOptions) -> Iterator[Sentence | str]:
     """The sentences of a file; where bad ones are dropped, the reason in the place of each of those."""
     skip = options.skip_bad_rows
     text = lines(decoded(member.stream, member.name, options.encoding, keep_bad=skip))
-    form, table = layout(text, options.column, plus=member.suffix in _U)
+    try:
+        form, table = layout(text, options.column, plus=member.suffix in _U)
+    except OptionError as error:
+        raise DataError(f"{member.name}: column: {error.problem} Name another (--column).") from None
+    if form.tag is None and form.width:
+        raise DataError(f"{member.name}: expected words and their tags in columns, got one column.")
     for sentence in sentences(table, form, member.name):
         wrong = sentence if isinstance(sentence, Broken) else _unreadable(sentence) if skip else None
         if wrong is None:
