@@ -21,6 +21,7 @@ from riverrun import configuration, tasks
 from riverrun.cli.flags import Parser, add_json, add_settings, given_settings, whole
 from riverrun.cli.text import TEXT, read_bytes
 from riverrun.cli.voice import Voice
+from riverrun.errors import DataError
 
 SUMMARY = "put a model to work on a file or a text"
 SECTION = "prediction"
@@ -70,4 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
         print(found.text, end="", flush=True)
     for note in found.notes:
         voice.say(note)
+    if getattr(options, "attention", ""):
+        voice.say(_draw(found.result["alignments"], Path(options.attention)))
     return 0
+
+
+def _draw(items: list[dict[str, Any]], path: Path) -> str:
+    """Write alignments as a picture, or as a page of pictures where the name ends in .html; says what was written."""
+    from riverrun.inspection.alignment import alignment_page, alignment_svg
+
+    drawn = [item for item in items if item["source"] and item["target"]]
+    if not drawn:
+        return "attention  nothing was written, so there is nothing to draw"
+    content = alignment_page(drawn) if path.suffix == ".html" else alignment_svg(drawn[0])
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
+    return f"attention  {path}"

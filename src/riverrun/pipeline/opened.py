@@ -135,7 +135,7 @@ def data_of(opened: Opened) -> Prepared:
     corpus = opened.task.read(planned.files, planned.sections["data"])
     prepared: Prepared = opened.task.prepare(
         corpus,
-        planned.sections,
+        {**opened.sections, "data": planned.sections["data"]},
         coder=opened.coder,
         select=bool(record["parts"].get("valid")),
         cache=opened.run.tokens,

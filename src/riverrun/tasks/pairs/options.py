@@ -91,13 +91,13 @@ class Prediction:
     top_k: int = _option(0, "draw from so many likeliest tokens (0: from all)")
     top_p: float = _option(1.0, "draw from the likeliest tokens that together have this share")
     seed: int = _option(0, "seed of the draws")
-    attention: str = _option("", "an .svg file for what each token looked at (numbered where there are more inputs)")
+    attention: str = _option("", "a file for what each token looked at: .svg of one source, .html of any number")
 
     def __post_init__(self) -> None:
         if self.n_best < 1:
             raise OptionError("n_best", f"expected a whole number of at least 1, got {self.n_best}.")
-        if self.attention and not self.attention.endswith(".svg"):
-            raise OptionError("attention", f"expected a name that ends in .svg, got {self.attention!r}.")
+        if self.attention and not self.attention.endswith((".svg", ".html")):
+            raise OptionError("attention", f"expected a name that ends in .svg or .html, got {self.attention!r}.")
         for name, known in (("drawing", DRAWN), ("a search", SEARCHED)):
             if self.sample == (name == "drawing"):
                 continue

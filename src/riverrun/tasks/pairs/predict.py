@@ -32,6 +32,8 @@ def predict(
     wanted = options.over(decoding)
     if options.attention and model.options.attention == "none":
         raise OptionError("attention", "this model has no attention to draw: it was trained with a thought vector.")
+    if options.attention.endswith(".svg") and len(sources) > 1:
+        raise OptionError("attention", f"an .svg shows one source, and there are {len(sources):,}. Name an .html file.")
     targets = predictions(model, coder, sources, wanted, options)
     found = dict(zip(places, targets, strict=True))
     result: dict[str, Any] = {
