@@ -19,15 +19,28 @@ if TYPE_CHECKING:
     from riverrun.cells.cell import Cell
     from riverrun.errors import RiverrunError
     from riverrun.estimators import load
+    from riverrun.estimators.classifier import Classifier
     from riverrun.estimators.language_model import LanguageModel
     from riverrun.layers.recurrent import Recurrent
     from riverrun.sequences import Sequences
 
-__all__ = ["Cell", "LanguageModel", "Recurrent", "RiverrunError", "Sequences", "__version__", "cells", "load", "nn"]
+__all__ = [
+    "Cell",
+    "Classifier",
+    "LanguageModel",
+    "Recurrent",
+    "RiverrunError",
+    "Sequences",
+    "__version__",
+    "cells",
+    "load",
+    "nn",
+]
 
 # Public name -> the module that has it (PEP 562); a name that is a module itself maps to that module.
 _HOMES = {
     "Cell": "riverrun.cells.cell",
+    "Classifier": "riverrun.estimators.classifier",
     "LanguageModel": "riverrun.estimators.language_model",
     "Recurrent": "riverrun.layers.recurrent",
     "RiverrunError": "riverrun.errors",

@@ -72,7 +72,7 @@ def fraction(text: str) -> float:
     """Where a text lies between 0 and 1: the first 8 bytes of the SHA-256 of its UTF-8, over 2^64.
 
     >>> round(fraction("Satoshi"), 4)
-    0.2951
+    0.0006
     """
     return int.from_bytes(digest(text)[:8], "big") / 2**64
 

@@ -23,7 +23,7 @@ from riverrun.models.protocol import Loss
 from riverrun.models.recurrent import recurrent_stack
 from riverrun.sequences import Sequences
 
-EMBEDDING_STD = 1.0  # of a token's vector when training begins
+EMBEDDING_STD = 0.1  # of a token's vector when training begins
 
 
 class Read(NamedTuple):
