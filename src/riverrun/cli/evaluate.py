@@ -20,8 +20,9 @@ from riverrun.errors import UsageError
 
 SUMMARY = "measure a model on held-out data, beside baselines"
 # What says how data become a vocabulary and parts: of a trained model that is settled.
-PARTS = ("valid", "test", "valid_share", "test_share", "split_by", "vocabulary", "min_count", "tokens")
-PARTS += ("source_tokens", "target_tokens", "source_vocabulary", "target_vocabulary", "shared_vocabulary")
+SPLIT = ("valid", "test", "valid_share", "test_share", "split_by")
+VOCABULARY = ("vocabulary", "source_vocabulary", "target_vocabulary", "shared_vocabulary", "min_count")
+PARTS = (*SPLIT, *VOCABULARY, "tokens", "source_tokens", "target_tokens")
 
 
 def add(parser: Parser) -> None:

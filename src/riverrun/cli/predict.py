@@ -38,9 +38,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("input", metavar="FILE|TEXT|-", help="a file, a text, or - for standard input")
     parser.add_argument("--text", action="store_true", help="take the argument as text even where a file has that name")
     parser.add_argument("-k", dest="k", default=None, metavar="K", help="short for --top")
-    parser.add_argument(
-        "--encoding", default=None, help="character encoding of the file (default: as in training)"
-    )
+    parser.add_argument("--encoding", default=None, help="character encoding of the file (default: as in training)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default auto)")
     parser.add_argument("--threads", default="0", metavar="N", help="CPU threads (0: torch's choice)")
     add_json(parser)
