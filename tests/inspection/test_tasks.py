@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -179,3 +181,14 @@ def test_a_declared_task_gets_the_parts_it_names(tmp_path, task):
     assert set(SECTIONS[task.name]) <= set(re.findall(r'<section id="(\w+)"', page))
     kind = re.search("riverrun report · ([^<]*)", page)[1]
     assert kind != task.name
+
+
+@pytest.mark.parametrize("task", SECTIONS)
+def test_a_report_needs_no_torch(tmp_path, task):
+    path = folder.write(tmp_path / "run", made_up.files(task))
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom riverrun.inspection.report import build\n"
+        f"build(Path({str(path)!r}))\nassert not {{'torch', 'sklearn', 'numpy'}} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
