@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from riverrun.estimators import load
     from riverrun.estimators.classifier import Classifier
     from riverrun.estimators.language_model import LanguageModel
+    from riverrun.estimators.sequence_to_sequence import Seq2Seq
     from riverrun.layers.recurrent import Recurrent
     from riverrun.sequences import Sequences
 
@@ -30,6 +31,7 @@ __all__ = [
     "LanguageModel",
     "Recurrent",
     "RiverrunError",
+    "Seq2Seq",
     "Sequences",
     "__version__",
     "cells",
@@ -44,6 +46,7 @@ _HOMES = {
     "LanguageModel": "riverrun.estimators.language_model",
     "Recurrent": "riverrun.layers.recurrent",
     "RiverrunError": "riverrun.errors",
+    "Seq2Seq": "riverrun.estimators.sequence_to_sequence",
     "Sequences": "riverrun.sequences",
     "cells": "riverrun.cells",
     "load": "riverrun.estimators",
