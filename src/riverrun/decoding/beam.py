@@ -22,7 +22,7 @@ from riverrun.decoding.constraints import Constraints, bounds, constrain
 from riverrun.decoding.hypothesis import BROKEN, Hypothesis, Trace
 from riverrun.decoding.inputs import Inputs
 from riverrun.decoding.prior import Prior
-from riverrun.decoding.protocol import evaluating
+from riverrun.decoding.protocol import device_of, evaluating
 from riverrun.decoding.ranking import Ranking
 from riverrun.decoding.sequence_protocol import State, Transducer, select
 from riverrun.errors import ModelError, OptionError
@@ -121,8 +121,9 @@ class _Search:
         )
         if self.prior:
             self.against = self.prior.model.encode(self.prior.source)
-            begun = select(self.prior.model.start(self.against), torch.zeros(B, dtype=torch.int64, device=device))
-            self.rows = self.rows._replace(prior=begun)
+            begun = self.prior.model.start(self.against)
+            first = torch.zeros(B, dtype=torch.int64, device=device_of(begun))
+            self.rows = self.rows._replace(prior=select(begun, first))
 
     def run(self, trace: Trace) -> None:
         """All steps."""

@@ -47,9 +47,7 @@ def sample(
         memory = model.encode(given.source, given.copies)
         device, B = given.source.data.device, given.size
         limit, prefix = bounds(constraints, given)
-        every = torch.arange(B, device=device).repeat_interleave(
-            count
-        )  # [R], R = B count
+        every = torch.arange(B, device=device).repeat_interleave(count)  # [R], R = B count
         state = select(model.start(memory), every)
         streams = given.place[every.cpu()] + APART * torch.arange(count).repeat(B)
         source, running = every, torch.ones(len(every), dtype=torch.bool, device=device)
