@@ -125,7 +125,7 @@ def test_what_data_and_models_say_stays_text(tmp_path, task):
     for name, content in made_up.results(task).items():
         contents[f"eval/{name}.json"] = json.dumps(poisoned(content))
     if "eval/lengths.json" in contents:
-        rows = [{"low": 1, "high": 2, "count": 1, "figures": {HOSTILE: 1.0, HOSTILE + "2": 2.0}}]
+        rows = [{"low": k, "high": k, "count": 1, "figures": {HOSTILE: 1.0, HOSTILE + "2": 2.0}} for k in (1, 2)]
         contents["eval/lengths.json"] = json.dumps({"unit": HOSTILE, "rows": rows})
     contents["data.json"] = json.dumps({"unit": HOSTILE, "parts": {"train": {HOSTILE: 3}}})
     path = folder.write(tmp_path / "run", contents)

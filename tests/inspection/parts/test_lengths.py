@@ -62,9 +62,17 @@ def test_lengths_come_in_order_and_one_length_has_one_number(tmp_path):
     assert re.findall(r'<th scope="row">(.*?)</th>', shown(tmp_path, content)) == ["3", "4–9"]
 
 
+def test_a_single_length_has_a_table_and_no_curve(tmp_path):
+    page = shown(tmp_path, made_up.lengths() | {"rows": made_up.lengths()["rows"][:1]})
+    assert "nothing to compare" in page
+    assert "40.0 (37.0 – 43.0)" in page
+    assert charts(page) == []
+
+
 def test_hostile_names_stay_text(tmp_path):
     odd = '"><script>x</script>'
-    content = {"unit": odd, "rows": [{"low": 1, "high": 2, "count": 3, "figures": {odd: 1.0, odd + "2": 2.0}}]}
+    rows = [{"low": k, "high": k, "count": 3, "figures": {odd: 1.0, odd + "2": 2.0}} for k in (1, 2)]
+    content = {"unit": odd, "rows": rows}
     assert "<script" not in shown(tmp_path, content)
 
 

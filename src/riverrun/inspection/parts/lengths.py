@@ -43,6 +43,8 @@ def lengths(run: RunRecord) -> str:
         return ""
     given = content.get("unit")
     unit = given if isinstance(given, str) else "length"
+    if len(rows) < 2:
+        return f"<p>All have about the same length, so there is nothing to compare.</p>{_table(rows, names, unit)}"
     smaller = "".join(
         f'<div class="card"><h3>{escape(page.capital(name))}</h3>{_chart(name, rows, unit, small=True)}</div>'
         for name in names[1:SHOWN]
