@@ -104,7 +104,8 @@ class OrderedLabels(Head):
 
     def forward(self, vectors: Tensor) -> Tensor:
         cuts = torch.cat([self.first[None], self.first + self.gaps.exp().cumsum(0)])  # [C - 1]
-        return _wide(self.linear(vectors)) - cuts
+        place: Tensor = self.linear(vectors)
+        return place - cuts
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return self._log_probabilities(logits).exp()
@@ -116,6 +117,7 @@ class OrderedLabels(Head):
     @staticmethod
     def _log_probabilities(logits: Tensor) -> Tensor:
         """[B, C - 1] -> [B, C]: ln (s(a) - s(b)) = ln s(a) + ln s(-b) + ln (1 - exp(b - a)), s logistic."""
+        logits = _wide(logits)
         above, below = logits[:, :-1], logits[:, 1:]  # a > b
         between = functional.logsigmoid(above) + functional.logsigmoid(-below) + torch.log(-torch.expm1(below - above))
         return torch.cat([functional.logsigmoid(-logits[:, :1]), between, functional.logsigmoid(logits[:, -1:])], 1)

@@ -6,7 +6,7 @@ examples with replacement is drawing that table from a multinomial, so that 2000
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,18 +51,20 @@ def figures(judged: Judged, *, seed: int = 0) -> list[Figure]:
     if judged.kind == "several":
         return _several(judged, seed)
     size = len(judged.names)
-    cells = confusion(judged).ravel()  # [C C], true * C + predicted
-    draws = _draws(cells, seed)  # [1 + DRAWS, C C], what came first
-    tables = draws.reshape(-1, size, size)
-    right = np.einsum("dcc->dc", tables).astype(np.float64)
-    total = tables.sum((1, 2))
-    found = [
-        _figure("accuracy", right.sum(1) / total, "share"),
-        _figure("macro_f1", _macro(right, tables.sum(2), tables.sum(1)), ""),
-    ]
+    cells, counts = np.unique(judged.truth * size + judged.predicted, return_counts=True)  # [P]
+    true, said = np.divmod(cells, size)
+    same = true == said
+
+    def measured(counts: Integers) -> tuple[float, ...]:
+        right = np.bincount(true[same], counts[same], size)
+        macro = _macro(right, np.bincount(true, counts, size), np.bincount(said, counts, size))
+        total = counts.sum()
+        return float(right.sum() / total), macro, float(counts @ np.abs(true - said) / total)
+
+    accuracy, macro, distance = _over_draws(counts, measured, 3, seed)
+    found = [_figure("accuracy", accuracy, "share"), _figure("macro_f1", macro, "")]
     if judged.kind == "ordered":
-        distance = np.abs(np.arange(size)[:, None] - np.arange(size)[None, :])
-        found.append(_figure("mean_distance", (tables * distance).sum((1, 2)) / total, "labels", better="lower"))
+        found.append(_figure("mean_distance", distance, "labels", better="lower"))
     return found
 
 
@@ -108,19 +110,19 @@ def as_json(found: Sequence[Figure]) -> list[dict[str, Any]]:
 def _several(judged: Judged, seed: int) -> list[Figure]:
     truth, predicted = judged.truth.astype(bool), judged.predicted.astype(bool)
     patterns, counts = np.unique(np.concatenate([truth, predicted], 1), axis=0, return_counts=True)  # [P, 2 C], [P]
-    size = len(judged.names)
-    truth, predicted = patterns[:, :size], patterns[:, size:]
-    draws = _draws(counts, seed).astype(np.float64)  # [1 + DRAWS, P]
-    right, true, said = (draws @ table.astype(np.float64) for table in (truth & predicted, truth, predicted))  # [D, C]
-    exact = draws @ (truth == predicted).all(1).astype(np.float64) / draws.sum(1)
-    return [
-        _figure("micro_f1", _f1(right.sum(1), true.sum(1), said.sum(1)), ""),
-        _figure("macro_f1", _macro(right, true, said), ""),
-        _figure("exact", exact, "share"),
-    ]
+    truth, predicted = patterns[:, : len(judged.names)], patterns[:, len(judged.names) :]
+    both, exact = truth & predicted, (truth == predicted).all(1)
+
+    def measured(counts: Integers) -> tuple[float, ...]:
+        right, true, said = (counts @ table for table in (both, truth, predicted))  # [C]
+        micro = _f1(right.sum(keepdims=True), true.sum(keepdims=True), said.sum(keepdims=True))
+        return float(micro[0]), _macro(right, true, said), float(counts @ exact / counts.sum())
+
+    micro, macro, right = _over_draws(counts, measured, 3, seed)
+    return [_figure("micro_f1", micro, ""), _figure("macro_f1", macro, ""), _figure("exact", right, "share")]
 
 
-def _f1(right: Floats, true: NDArray[Any], said: NDArray[Any]) -> Floats:
+def _f1(right: NDArray[Any], true: NDArray[Any], said: NDArray[Any]) -> Floats:
     """2 right / (true + said): the harmonic mean of precision and recall; NaN where a label is in neither."""
     both = np.asarray(true + said, np.float64)
     out: Floats = np.full(both.shape, np.nan)
@@ -128,25 +130,22 @@ def _f1(right: Floats, true: NDArray[Any], said: NDArray[Any]) -> Floats:
     return out
 
 
-def _macro(right: Floats, true: NDArray[Any], said: NDArray[Any]) -> Floats:
-    """The mean over the labels that came or were predicted: [D, C] -> [D]."""
+def _macro(right: NDArray[Any], true: NDArray[Any], said: NDArray[Any]) -> float:
+    """The mean over the labels that came or were predicted."""
     values = _f1(right, true, said)
-    there = ~np.isnan(values)
-    out: Floats = np.full(len(values), np.nan)
-    np.divide(np.where(there, values, 0).sum(1), there.sum(1), out=out, where=there.any(1))
-    return out
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else np.nan
 
 
-def _draws(counts: NDArray[Any], seed: int) -> NDArray[Any]:
-    """[1 + DRAWS, K]: the counts as they came, then drawn anew: as many examples, with replacement."""
-    total = int(counts.sum())
-    there = np.flatnonzero(counts)
-    drawn = np.zeros((1 + DRAWS, len(counts)), np.int64)
-    drawn[0] = counts
-    if total:
-        chances = counts[there] / total
-        drawn[1:, there] = np.random.default_rng(seed).multinomial(total, chances, size=DRAWS)
-    return drawn
+def _over_draws(
+    counts: Integers, measured: Callable[[Integers], tuple[float, ...]], width: int, seed: int
+) -> list[Floats]:
+    """Each figure of the table as it came, then as it is drawn anew: as many examples, with replacement."""
+    total, random = int(counts.sum()), np.random.default_rng(seed)
+    if not total:
+        return [np.array([np.nan])] * width
+    rows = [measured(counts), *(measured(random.multinomial(total, counts / total)) for _ in range(DRAWS))]
+    return list(np.array(rows).T)
 
 
 def _figure(name: str, values: Floats, unit: str, better: str = "higher") -> Figure:
