@@ -22,7 +22,7 @@ from riverrun.data.tokenizer import UNKNOWN as UNKNOWN_SHOWN
 from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import ModelError, OptionError
 
-SOURCE, TARGET, PAIRS = "source.json", "target.json", "pairs.json"
+SOURCE, TARGET, PAIRS, BEGINNINGS = "source.json", "target.json", "pairs.json", "beginnings.json"
 SPACED = ("words", "spaces", "bpe")  # kinds of tokens that keep the space before them
 BY_FORMAT = {"cmudict": ("chars", "spaces"), "scan": ("spaces", "spaces")}
 CLOSED = 500  # at most so many different symbols, each seen CLOSED_USE times on average, are not words of a language
@@ -37,6 +37,10 @@ class Encoded(NamedTuple):
 
     ids: Ids
     lengths: Ids
+
+    def apart(self) -> list[Ids]:
+        """The ids of each text."""
+        return np.split(self.ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
 
 
 class Side:
@@ -109,12 +113,20 @@ class Side:
 class PairCoder:
     """Both sides, and what is to be known of the pairs that they were made of.
 
-    facts: format, and longest, how many tokens the longest source of the training part has. copies: [source's size],
-    for each id of the source the id of the same token in the target's vocabulary, -1 where it has none.
+    facts: format, and longest, how many tokens the longest source of the training part has. beginnings: how often the
+    training targets begin with which tokens, as plain values (decoding/prior.py), where that is kept. copies: [source's
+    size], for each id of the source the id of the same token in the target's vocabulary, -1 where it has none.
     """
 
-    def __init__(self, source: Tokenizer, target: Tokenizer, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        source: Tokenizer,
+        target: Tokenizer,
+        facts: Mapping[str, Any],
+        beginnings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.source, self.target, self.facts = Side(source), Side(target), dict(facts)
+        self.beginnings = beginnings
         self.copies = _copies(self.source, self.target)
 
     @property
@@ -129,11 +141,14 @@ class PairCoder:
 
     def save(self) -> dict[str, bytes]:
         """The files of a model folder."""
-        return {
+        files = {
             SOURCE: self.source.tokenizer.to_json(),
             TARGET: self.target.tokenizer.to_json(),
             PAIRS: (json.dumps(self.facts, indent=1, ensure_ascii=False) + "\n").encode(),
         }
+        if self.beginnings is not None:
+            files[BEGINNINGS] = json.dumps(self.beginnings).encode()
+        return files
 
     @staticmethod
     def load(files: Mapping[str, bytes]) -> PairCoder:
@@ -142,8 +157,9 @@ class PairCoder:
             if name not in files:
                 raise ModelError(f"{name}: missing. Restore the model folder from a copy.")
         try:
-            facts = json.loads(files[PAIRS])
-            return PairCoder(Tokenizer.from_json(files[SOURCE]), Tokenizer.from_json(files[TARGET]), _facts(facts))
+            facts = _facts(json.loads(files[PAIRS]))
+            beginnings = json.loads(files[BEGINNINGS]) if BEGINNINGS in files else None
+            return PairCoder(Tokenizer.from_json(files[SOURCE]), Tokenizer.from_json(files[TARGET]), facts, beginnings)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{PAIRS}: not what riverrun wrote ({error}). Restore it from a copy.") from None
 

@@ -110,6 +110,9 @@ class Prediction:
         """The run's section with what this prediction says otherwise. Raises OptionError as `Decoding` does."""
         said = {name: value for name in INHERITED if (value := getattr(self, name)) not in (-1, "")}
         wanted = replace(run, **said)
+        idle = [name for name in SEARCHED[1:] if name in said and wanted.beam == 1]
+        if idle:
+            raise OptionError(idle[0], "does nothing with a beam of 1, which is greedy. Use a wider one.")
         if not self.sample and self.n_best > wanted.beam:
             raise OptionError("n_best", f"expected 1 to {wanted.beam}, the width of the beam, got {self.n_best}.")
         return wanted

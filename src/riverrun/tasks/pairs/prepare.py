@@ -19,6 +19,7 @@ COMMON = 20  # tokens that `data peek` shows of a side
 BEGINS = 5  # pairs
 SHOWN = 4  # validation pairs whose sources are written for while a model trains
 LETTERS = 100  # at most, of both sides of such a pair
+KEPT = 5  # tokens of the beginnings of targets that are counted, at least
 RULES = {
     "chars": "made from the training part alone; a character that it lacks is the unknown token",
     "words": "made from the training part alone; a word that it lacks is the unknown token",
@@ -58,7 +59,7 @@ class Prepared:
     def lines(self) -> list[str]:
         """What is said of the pairs before training."""
         coder, parts = self.coder, self.splits
-        sides = [f"{side.tokenizer.unit}s ({side.size:,} in the vocabulary)" for side in (coder.source, coder.target)]
+        sides = [f"{side.tokenizer.kind} ({side.size:,} in the vocabulary)" for side in (coder.source, coder.target)]
         shared = ", one vocabulary" if coder.shared else ""
         counts = ", ".join(f"{len(part.sources):,} {name}" for name, part in _named(parts))
         lines = [
@@ -131,12 +132,23 @@ def prepare(
         train = splits.train
         coder = pair_coder.learn(train.sources, train.targets, corpus.format, options)
         coder.facts["shown"] = _shown(splits.valid)
+        decoding: Decoding = sections["decoding"]
+        if decoding.generic_penalty or corpus.format == "dialogues":
+            coder.beginnings = _beginnings(coder, train, max(decoding.generic_tokens, KEPT))
     others = [part for part in (valid, test) if part is not None]
     return Prepared(corpus, others, splits, coder, sections["decoding"], copies=sections["model"].copy)
 
 
 def _named(parts: PairSplits) -> list[tuple[str, Pairs]]:
     return [("train", parts.train), ("valid", parts.valid), ("test", parts.test)]
+
+
+def _beginnings(coder: PairCoder, train: Pairs, tokens: int) -> dict[str, Any]:
+    """How often the targets begin with which tokens."""
+    from riverrun.decoding.prior import Beginnings
+
+    targets = coder.target.encode(train.targets).apart()
+    return Beginnings(targets, size=coder.target.size, tokens=tokens).record
 
 
 def _shown(valid: Pairs) -> list[tuple[str, str]]:

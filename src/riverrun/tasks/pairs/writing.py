@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riverrun.data.pair_batch import UNKNOWN
-from riverrun.data.pair_coder import Encoded, PairCoder
+from riverrun.data.pair_coder import PairCoder
 from riverrun.decoding.beam import beam
 from riverrun.decoding.constraints import Constraints
 from riverrun.decoding.greedy import greedy
 from riverrun.decoding.hypothesis import Hypothesis
 from riverrun.decoding.inputs import Search, in_batches
+from riverrun.decoding.prior import NO_SOURCE, Beginnings, Prior
 from riverrun.decoding.ranking import Ranking
 from riverrun.decoding.sampling import Sampling
 from riverrun.decoding.sequence_sampling import sample
 from riverrun.errors import OptionError
 from riverrun.tasks.pairs.options import Decoding
-
-Ids = NDArray[np.int64]
 
 
 class Target(NamedTuple):
@@ -59,8 +58,8 @@ def write(
     if decoding.coverage_penalty and options.attention == "none" and decoding.beam > 1 and sampling is None:
         raise OptionError("coverage_penalty", "this model has no attention to penalise. Leave it out.")
     device = next(model.parameters()).device
-    search = _search(model.generator(), decoding, best, sampling, attention)
-    encoded = split(coder.source.encode(sources))
+    search = _search(model.generator(), coder, decoding, best, sampling, attention)
+    encoded = coder.source.encode(sources).apart()
     begins = coder.target.encode([prefix]).ids if prefix else None
     found = in_batches(
         search,
@@ -72,12 +71,9 @@ def write(
     return [[_target(coder, hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
 
-def split(encoded: Encoded) -> list[Ids]:
-    """The ids of each text."""
-    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1]) if len(encoded.lengths) else []
-
-
-def _search(transducer: Any, decoding: Decoding, best: int, sampling: Sampling | None, attention: bool) -> Search:
+def _search(
+    transducer: Any, coder: PairCoder, decoding: Decoding, best: int, sampling: Sampling | None, attention: bool
+) -> Search:
     constraints = Constraints(
         min_length=decoding.min_length,
         max_length=decoding.max_length,
@@ -96,7 +92,24 @@ def _search(transducer: Any, decoding: Decoding, best: int, sampling: Sampling |
         best=best,
         ranking=ranking,
         constraints=constraints,
+        prior=_prior(coder, decoding),
         attention=attention,
+    )
+
+
+def _prior(coder: PairCoder, decoding: Decoding) -> Prior | None:
+    """What is held against targets that begin as many do."""
+    if not decoding.generic_penalty:
+        return None
+    if coder.beginnings is None:
+        raise OptionError(
+            "generic_penalty", "this model did not keep how its targets begin: it has to be trained with a penalty."
+        )
+    return Prior(
+        model=Beginnings.of(coder.beginnings),
+        source=NO_SOURCE,
+        weight=decoding.generic_penalty,
+        tokens=decoding.generic_tokens,
     )
 
 
