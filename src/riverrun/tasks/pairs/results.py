@@ -232,8 +232,9 @@ def _line(name: str, figures: Sequence[Figure]) -> str:
 
 
 def _shown(figure: Figure) -> str:
-    if not np.isfinite(figure.value):
+    value, low, high = (np.nan if end is None else end for end in (figure.value, figure.low, figure.high))
+    if not np.isfinite(value):
         return "-"
     times, unit = (100, " %") if figure.unit == "share" else (1, "")
-    interval = f" ({times * figure.low:.1f}..{times * figure.high:.1f})" if np.isfinite(figure.low) else ""
-    return f"{times * figure.value:.2f}{unit}{interval}"
+    interval = f" ({times * low:.1f}..{times * high:.1f})" if np.isfinite(low) else ""
+    return f"{times * value:.2f}{unit}{interval}"
