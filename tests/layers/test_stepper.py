@@ -86,6 +86,21 @@ def test_the_state_s_mask_is_one_a_sequence_and_one_a_layer():
     assert not torch.equal(first, second)
 
 
+def test_what_the_state_s_mask_drops_stays_dropped_and_what_it_keeps_stays():
+    layer = recurrent(cell="elman", dropouts=Dropouts(variational=0.5))
+    with torch.no_grad():
+        for name, weight in layer.weights().items():
+            weight.copy_(torch.eye(4) if ".U." in name else torch.zeros_like(weight))
+    torch.manual_seed(1)
+    stepper = Stepper(layer.stack, layer.weights(), rows=50, training=True)
+    x, state, alive = torch.zeros(50, 3, dtype=torch.float64), ((torch.full((50, 4), 0.5, dtype=torch.float64),),), []
+    for _ in range(5):
+        output, state = stepper.step(x, state)  # h = tanh(mask * h)
+        alive.append(output != 0)
+    assert 50 < int(alive[0].sum()) < 150
+    assert all(torch.equal(alive[0], later) for later in alive)
+
+
 @pytest.mark.parametrize("option", ["between", "recurrent", "weight"])
 def test_dropouts_act_in_training_and_only_there(option):
     layer = recurrent(num_layers=2, dropouts=Dropouts(**{option: 0.5}))

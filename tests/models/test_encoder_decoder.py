@@ -275,6 +275,31 @@ def test_what_is_drawn_acts_in_training_only_and_differs_each_time(way, option):
     torch.testing.assert_close(ours.loss(batch()).nats, model(**given).eval().loss(batch()).nats, rtol=1e-9, atol=0)
 
 
+def test_the_encoder_s_outputs_and_what_the_output_layer_reads_are_dropped_in_training():
+    ours = model(dropout=0.5, hidden=20)
+    b = batch((6,) * 40, (6,) * 40)
+    memory = ours.remember(b.source)
+    reading = ours.read(memory, Sequences(b.target.data, b.target.lengths))
+    for seen in (memory.values, ours.readout(reading.output, reading.context)):
+        assert abs(float((seen == 0).double().mean()) - 0.5) < 0.03
+        assert float(seen.detach().abs().max()) > 1  # what is kept is doubled
+    assert bool((reading.output != 0).all())  # the decoder's one layer is dropped only after attention
+    ours.eval()
+    assert bool((ours.remember(b.source).values != 0).all())
+
+
+def test_bahdanau_s_decoder_asks_with_the_output_of_its_highest_layer_before_the_step():
+    ours, b = model(attention="additive", layers=2), batch()
+    memory = ours.encode(b.source)
+    state, token = ours.start(memory), torch.full((4,), BEGIN)
+    _, _, weights = ours.step(memory, state, token)
+    for layer, number, matters in ((0, 0, False), (0, 1, False), (1, 0, True), (1, 1, False)):
+        recurrent = [list(one) for one in state.recurrent]
+        recurrent[layer][number] = recurrent[layer][number] + 0.5
+        moved = state._replace(recurrent=tuple(map(tuple, recurrent)))
+        assert torch.equal(ours.step(memory, moved, token)[2], weights) is not matters
+
+
 def test_a_table_of_vectors_for_both_sides_needs_one_vocabulary():
     with pytest.raises(OptionError, match="shared: one table of vectors needs one vocabulary, there are two"):
         EncoderDecoder(options(shared=True), 9, 7)
