@@ -78,5 +78,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("hiden", ["hidden", "cell"])
     " Did you mean 'hidden'?"
     """
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

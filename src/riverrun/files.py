@@ -57,9 +57,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         _write_synced(temp, data)
         os.replace(temp, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temp.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # the user knows that name, not the temporary one
         raise
     _sync_folder(path.parent)
 
@@ -122,9 +124,8 @@ def read_folder(path: Path, names: Iterable[str] | None = None) -> dict[str, byt
         try:
             data = (path / name).read_bytes()
         except OSError as error:
-            raise ModelError(
-                f"{path / name}: cannot be read ({error.strerror}). Restore the folder from a copy."
-            ) from None
+            remedy = "Make it readable" if isinstance(error, PermissionError) else "Restore the folder from a copy"
+            raise ModelError(f"{path / name}: cannot be read ({error.strerror}). {remedy}.") from None
         if sha256(data) != known[name]:
             raise ModelError(
                 f"{path / name}: corrupted: its SHA-256 is not the one in {MANIFEST}. Restore the folder from a copy."

@@ -94,6 +94,8 @@ def token_arrays(run: Path) -> Path:
 
 def create(wanted: Path) -> RunFolder:
     """Make a new run folder: `wanted`, or `wanted-2`, `wanted-3`, ... where that is taken. Never touches an old one."""
+    if wanted.exists() and not wanted.is_dir():
+        raise DataError(f"{wanted}: is a file, where a run folder was to be made. Choose another name with -o.")
     number = 1
     while True:
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")

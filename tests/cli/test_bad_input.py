@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,7 +49,7 @@ USAGE = [
     (["train", "--tokens", "chrs"], ["--tokens: expected one of", "Did you mean 'chars'?"]),
     (["train", "--optimiser", "adamm"], ["--optimiser: expected one of", "Did you mean 'adam"]),
     (["train", "--preset", "tiney"], ["--preset: expected one of", "Did you mean 'tiny'?"]),
-    (["train", "--task", "ml"], ["expected one of classify, lm"]),
+    (["train", "--task", "ml"], ["--task: expected one of classify, lm"]),
     (["train", "--device", "gpu"], ["--device: expected auto, cpu, cuda"]),
     (["train", "--steps", "-1"], ["steps", "expected"]),
     (["train", "--steps", "0"], ["no budget"]),
@@ -54,6 +57,8 @@ USAGE = [
     (["resume"], ["the following arguments are required: RUN"]),
     (["sample", "run", "-t", "-1"], ["--temperature: expected a number of at least 0"]),
     (["sample", "run", "--top-p", "1.5"], ["--top-p: expected a number from 0 to 1"]),
+    (["sample", "run", "--top-p", "0"], ["--top-p: expected more than 0"]),
+    (["train", "--threads", "100000"], ["--threads: expected at most"]),
     (["sample", "run", "-n", "ten"], ["--length: expected a whole number"]),
     (["sample", "run", "--tempreature", "1"], ["--tempreature: no such option", "Did you mean '--temperature'?"]),
     (["data", "pek"], ["expected `data peek`", "Did you mean 'peek'?"]),
@@ -241,3 +246,33 @@ def test_standard_input_that_is_empty_is_refused(shell: Riverrun, tmp_path: Path
 def test_a_shell_sees_no_traceback_either(shell: Riverrun, tmp_path: Path) -> None:
     refused(shell("train", "nothere.txt", "--steps", "1"), 3, "nothere.txt: no such file")
     refused(shell("train", "--hiden", "8"), 2, "Did you mean '--hidden'?")
+
+
+def test_a_file_where_the_run_folder_was_to_be_is_named(riverrun: Riverrun, text: Path, tmp_path: Path) -> None:
+    before = content(tmp_path)
+    refused(riverrun("train", "text.txt", "--preset", "tiny", "-o", "text.txt"), 3, "text.txt: is a file")
+    assert content(tmp_path) == before
+
+
+def test_tensorboard_is_missed_before_a_run_folder_is_made(
+    riverrun: Riverrun, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    done = riverrun("train", "text.txt", "--preset", "tiny", "--tensorboard", "-o", "run")
+    refused(done, 2, "--tensorboard: the package tensorboard is not installed")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_terminal_without_unicode_gets_the_letters_numbers(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\u00e9t\u00e9 " * 100, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "riverrun", "data", "peek", "text.txt"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"  | \\xe9t\\xe9 " in done.stdout
+
+
+def test_what_looks_like_a_file_and_is_none_is_told_when_it_is_read_as_text(riverrun: Riverrun, run: Path) -> None:
+    done = riverrun("predict", "run", "the.mats")
+    assert "the.mats: no such file" in done.err
+    assert "no such file" not in riverrun("predict", "run", "the mats").err

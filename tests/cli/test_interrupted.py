@@ -50,6 +50,22 @@ def test_kill_minus_nine_and_resume_end_in_the_weights_of_an_undisturbed_run(
     assert metrics[0]["carried"] == metrics[1]["carried"]
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_begun_anew(
+    stopped: Path, riverrun: Riverrun, tmp_path: Path
+) -> None:
+    shutil.rmtree(stopped / "checkpoints")
+    threads = torch.get_num_threads()
+    try:
+        assert riverrun(*RUN, "-o", "whole").code == 0
+        done = riverrun("resume", "stopped", "--no-baselines")
+    finally:
+        torch.set_num_threads(threads)
+    assert done.code == 0, done.err
+    assert "from the beginning" in done.out
+    weights = [tmp_path / name / "model" / "model.safetensors" for name in ("whole", "stopped")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_resuming_puts_away_the_model_that_an_earlier_stop_left(stopped: Path, riverrun: Riverrun) -> None:
     from riverrun.files import write_folder
 

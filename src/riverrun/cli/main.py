@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 usage, 3 data or model, 4 a check failed or training diver
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from riverrun.cli.flags import Parser
 from riverrun.errors import OptionError, RiverrunError, UsageError, nearest
 
 INTERRUPTED = 130
+# How OpenMP's threads wait for each other. By default they spin, which on a machine that others use, too, made 40 steps
+# of a small model take minutes instead of 5 seconds. It is read once, when torch is loaded; a user's own choice holds.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 # Verb -> its module. A verb stands here once it works.
 VERBS = {
     "train": "riverrun.cli.train",
@@ -34,6 +38,11 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. No RiverrunError, interrupt or lack of memory shows a traceback."""
     given = list(sys.argv[1:] if argv is None else argv)
+    if not any(name in os.environ for name in WAITING):
+        os.environ[WAITING[0]] = "passive"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter gets its number
     try:
         code = _run(given)
         sys.stdout.flush()

@@ -52,9 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
     if wanted["k"] is not None and wanted["top"] is None:
         wanted["top"] = wanted["k"]
     given = read_bytes(arguments.input, force_text=arguments.text)
+    from riverrun.data.sources import looks_like_file
     from riverrun.pipeline import opened
 
     voice = Voice(json=arguments.json, quiet=True)
+    if given.name == TEXT and not arguments.text and looks_like_file(arguments.input):
+        voice.say(f"{arguments.input}: no such file, so these letters themselves are read (--text: without this line)")
     model = opened.open_model(Path(arguments.model), device=arguments.device, threads=threads, warn=voice.say)
     name, sections = model.task.name, dict(model.sections)
     # What a shell gives is UTF-8, whatever the training data were.

@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     top_k = whole(arguments.top_k, "--top-k", least=0)
     temperature = real(arguments.temperature, "--temperature", least=0)
     top_p = real(arguments.top_p, "--top-p", least=0, most=1)
+    if not top_p:
+        raise UsageError("--top-p: expected more than 0, up to 1, got 0: nothing would be left to draw from.")
     threads = whole(arguments.threads, "--threads", least=0)
     target = Path(arguments.output) if arguments.output else None
     if target is not None and target.exists():

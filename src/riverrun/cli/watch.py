@@ -63,7 +63,12 @@ class Watcher:
             self.voice.say(f"saved. Go on with: riverrun resume {trained.run.path}")
             self.voice.result(facts)
             return INTERRUPTED
-        facts |= finish(trained, say=self.voice.say, baselines=baselines)
+        try:
+            facts |= finish(trained, say=self.voice.say, baselines=baselines)
+        except KeyboardInterrupt:
+            run = trained.run.path
+            self.voice.say(f"interrupted. The model is in {trained.run.model}; measure it with: riverrun eval {run}")
+            return INTERRUPTED
         self.voice.result(facts)
         return 0
 

@@ -55,6 +55,11 @@ class Member(NamedTuple):
     position: Callable[[], int]  # bytes of the source that have been read
 
 
+def looks_like_file(text: str) -> bool:
+    """Whether a text is more likely the name of a file than what it should hold."""
+    return len(text) < 256 and not any(c.isspace() for c in text) and bool(Path(text).suffix)
+
+
 def find(paths: Iterable[str | Path]) -> list[Source]:
     """The files behind `paths`, folders in their order. Raises DataError naming one that is missing or unreadable."""
     sources = []
@@ -111,7 +116,7 @@ def reading(name: str) -> Iterator[None]:
         beside = os.listdir(path.parent) if path.parent.is_dir() else []
         raise DataError(
             f"{name}: no such file or folder.{nearest(path.name, beside)} "
-            "Give a path to text, `-` for standard input, or nothing for the built-in text."
+            "Give the path of a file or a folder, or `-` for standard input."
         ) from None
     except gzip.BadGzipFile as error:
         raise DataError(f"{name}: not what its suffix says ({error}). Unpack it, or take it off the list.") from None

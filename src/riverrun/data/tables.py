@@ -45,7 +45,7 @@ def _json_row(number: int, line: str, field: str) -> Row:
         return Row(number, wrong=f"expected a JSON object, got {_short(line)}")
     if field not in row:
         there = ", ".join(map(repr, row)) or "none"
-        return Row(number, wrong=f"no field {field!r}; it has {there} (name it with --field).{nearest(field, row)}")
+        return Row(number, wrong=f"no field {field!r}; it has {there} (name it with --field){_or(nearest(field, row))}")
     if not isinstance(row[field], str):
         return Row(number, wrong=f"field {field!r}: expected text, got {_short(json.dumps(row[field]))}")
     part, wrong = part_of(row.get("split", ""))
@@ -100,6 +100,11 @@ def part_of(value: object) -> tuple[str, str | None]:
     if part is None:
         return "", f"split: expected train, valid or test, got {value!r} (rename the column if it means something else)"
     return part, None
+
+
+def _or(hint: str) -> str:
+    """The nearest name, within a sentence that goes on."""
+    return hint.replace(" Did you mean", ". Did you mean") if hint else ""
 
 
 def _short(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from riverrun import combinations, configuration, tasks
 from riverrun.cells.cell import Cell
 from riverrun.configuration import Configuration
+from riverrun.data.sources import looks_like_file
 from riverrun.errors import DataError, UsageError, nearest
 from riverrun.models import files as model_files
 from riverrun.pipeline.opened import Opened, open_model
@@ -261,8 +262,3 @@ def is_path(text: str) -> bool:
         return bool(text) and Path(text).exists()
     except (OSError, ValueError):  # a long text is no possible file name
         return False
-
-
-def looks_like_file(text: str) -> bool:
-    """Whether a text is more likely the name of a file than what it should hold."""
-    return len(text) < 256 and not any(c.isspace() for c in text) and bool(Path(text).suffix)

@@ -20,7 +20,7 @@ from riverrun.pipeline.train import OWN_CELL, kept
 from riverrun.run import RunFolder
 from riverrun.tasks.task import Prepared, Task
 from riverrun.training import checkpoints, snapshot
-from riverrun.training.hardware import choose_device
+from riverrun.training.hardware import choose_device, use_threads
 
 
 class Opened(NamedTuple):
@@ -55,8 +55,7 @@ def open_model(
     """
     folder = run.model_folder(path)
     where = choose_device(device)
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     if folder is None:
         opened = _checkpointed(RunFolder(path), cell, warn)
     else:

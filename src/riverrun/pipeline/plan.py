@@ -46,7 +46,7 @@ def plan(
     layers: list[Layer] = []
     reason = "asked for (--task)"
     if task is None and file is not None:
-        task, reason = configuration.task_of(file), f"asked for ({file})"
+        task, reason = configuration.task_of(file), f"as {file} says"
     if task is None and preset is not None:
         task, reason = presets.task_of(preset), f"what preset {preset} is for"
     if task is None:

@@ -22,7 +22,7 @@ from riverrun.configuration import Configuration
 from riverrun.data import builtin
 from riverrun.data.readers import named
 from riverrun.errors import DataError, UsageError
-from riverrun.files import remove_folder
+from riverrun.files import remove_folder, write_atomic
 from riverrun.layers.recurrent import Recurrent
 from riverrun.models import files as model_files
 from riverrun.pipeline.together import prepare_together
@@ -91,8 +91,9 @@ def assemble(
     device = hardware.choose_device(training.device)
     ranks = distributed.connect(device)
     precision = hardware.choose_precision(training.precision, device, rows=training.rows)
-    if training.threads:
-        torch.set_num_threads(training.threads)
+    hardware.use_threads(training.threads)
+    if training.tensorboard:
+        TensorBoard.needed()
 
     def make(made: Any, checked: bool) -> Prepared:
         prepared: Prepared = task.prepare(
@@ -166,9 +167,9 @@ def open_folder(
     configuration = _keep_input(corpus, assembled.configuration, run, write=ranks.rank == 0)
     assembled = assembled._replace(configuration=configuration)
     if ranks.rank == 0:
-        run.configuration.write_text(configuration.toml(), encoding="utf-8")
         run.write_json("data.json", {"task": configuration.task, **assembled.prepared.record()})
         run.write_json("env.json", environment(assembled, command))
+        write_atomic(run.configuration, configuration.toml().encode())  # last: with it the folder is a run's
     return assembled, run
 
 
@@ -322,15 +323,16 @@ def resume(
 ) -> Trained:
     """Go on with a run from its last good checkpoint, over the same data (checked by SHA-256), with the same options.
 
-    Raises ModelError where there is no readable checkpoint, DataError where the data has changed.
+    Raises ModelError where no checkpoint can be read, DataError where the data has changed.
     """
     own = run.read_json("env.json").get("own_cell")
     if own and cell is None:
         raise UsageError(
             f"{run.path}: trained with a cell of one's own, {own}: only the program that has it can go on."
         )
-    checkpoint = checkpoints.load(run.path, warn=warn)
-    coder = tasks.find(configuration.task).load_coder(checkpoint.files)
+    # A run that was killed before its first checkpoint has learnt nothing, and is begun anew.
+    checkpoint = checkpoints.load(run.path, warn=warn) if checkpoints.steps(run.path) else None
+    coder = tasks.find(configuration.task).load_coder(checkpoint.files) if checkpoint is not None else None
     corpus = gather(configuration)
     record = run.read_json("data.json")
     assembled = assemble(
@@ -352,7 +354,11 @@ def resume(
     if say is not None and distributed.ranks().rank == 0:
         for line in describe(assembled, f"as in {run.configuration}"):
             say(line)
-        say(f"resume     from step {checkpoint.step:,} ({checkpoint.path})")
+        say(
+            "resume     from the beginning: the run has no checkpoint yet"
+            if checkpoint is None
+            else f"resume     from step {checkpoint.step:,} ({checkpoint.path})"
+        )
     # A model that an earlier stop left would be older than the checkpoints to come, and be taken for the run's own.
     if distributed.ranks().rank == 0:
         remove_folder(run.model)

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from riverrun.errors import UsageError, nearest
+from riverrun.errors import OptionError, UsageError, nearest
 from riverrun.tasks.task import Task
 
 
@@ -38,7 +38,7 @@ def find(name: str) -> Task:
     for task in all_tasks():
         if task.name == name:
             return task
-    raise UsageError(f"task: expected one of {', '.join(names())}, got {name!r}.{nearest(name, names())}")
+    raise OptionError("task", f"expected one of {', '.join(names())}, got {name!r}.{nearest(name, names())}")
 
 
 def infer(paths: Sequence[str]) -> tuple[Task, str]:

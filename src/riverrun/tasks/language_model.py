@@ -46,7 +46,7 @@ def infer(paths: Sequence[str]) -> str | None:
     suffixes = [suffix for suffix in Path(name).suffixes if suffix not in (".gz", ".bz2", ".xz")]
     suffix = suffixes[-1] if suffixes else ""
     if suffix in (".jsonl", ".csv", ".tsv"):
-        return f"{name} is a table ({suffix}): its text field is read as text, one document a row"
+        return f"{name} is a table ({suffix}): the text of each row is one document"
     return f"{name} is read as plain text"
 
 

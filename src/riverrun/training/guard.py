@@ -33,6 +33,7 @@ class Guard:
             raise Diverged(
                 f"Training diverged at step {step}: {which} was not finite in "
                 f"{LIMIT} batches in a row, the last of them {batch}. Expected finite numbers. The weights of the last "
-                "checkpoint are from before. Lower --lr, lower --clip-norm, or set --precision float32."
+                "checkpoint are from before. Lower --lr, clip the gradient (--clip-norm 1, or less), or set "
+                "--precision float32."
             )
         return False

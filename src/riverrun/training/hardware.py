@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -32,6 +33,18 @@ class Precision(NamedTuple):
             return nullcontext()
         # cache_enabled would keep bfloat16 copies of the weights beyond the update that changes them.
         return torch.autocast(device.type, dtype=self.products)
+
+
+def use_threads(count: int) -> None:
+    """Let torch and the native engine use that many threads on the CPU; 0 leaves the choice to torch.
+
+    Raises OptionError for more than four times the processors: they would only wait for each other.
+    """
+    most = 4 * (os.cpu_count() or 1)
+    if count > most:
+        raise OptionError("threads", f"expected at most {most} (four for each processor of this machine), got {count}.")
+    if count:
+        torch.set_num_threads(count)
 
 
 def choose_device(name: str) -> torch.device:

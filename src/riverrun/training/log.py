@@ -94,12 +94,17 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._writer = self.needed()(str(folder))
+
+    @staticmethod
+    def needed() -> Any:
+        """What writes the files; to be asked for before a run folder is made."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             problem = "the package tensorboard is not installed. Install riverrun[tensorboard]."
             raise OptionError("tensorboard", problem) from None
-        self._writer = SummaryWriter(str(folder))
+        return SummaryWriter
 
     def __call__(self, event: Event) -> None:
         step = event.get("step", 0)

@@ -138,8 +138,7 @@ class _Run:
         if self.device.type == "cuda" and self.device.index is None:
             self.device = torch.device("cuda", self.ranks.local)
         self.precision = hardware.choose_precision(options.precision, self.device, rows=options.rows)
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        hardware.use_threads(options.threads)
         _seed(options.seed + 1_000_003 * self.ranks.rank)  # ranks draw different masks
         self.model = model.to(device=self.device, dtype=self.precision.weights)
         if self.ranks.world > 1:

@@ -31,7 +31,10 @@ class TrainingOptions(ABC):
     Raises OptionError naming the option where a value makes no sense.
     """
 
-    minutes: float = _option(0.0, "time budget in minutes; the learning rate follows elapsed time (0: none)")
+    minutes: float = _option(
+        0.0,
+        "time budget in minutes; the learning rate follows it (0: none; without a budget the preset's holds)",
+    )
     steps: int = _option(0, "budget in updates (0: none)")
     epochs: float = _option(0.0, "budget in passes over the training part (0: none)")
     optimiser: str = _option("adamw", "the update rule", OPTIMISERS)

@@ -69,7 +69,7 @@ class Progress:
             case "skipped":
                 self._line(
                     f"step {event['step']:,}: batch at position {event['position']:,} skipped: loss {event['nats']}, "
-                    f"gradient norm {event['gradient_norm']} (null is not finite)".replace("None", "null")
+                    f"gradient norm {event['gradient_norm']}".replace("None", "not finite")
                 )
             case "warning" | "averaging":
                 self._line(f"step {event['step']:,}: {event['text']}")

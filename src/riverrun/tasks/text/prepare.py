@@ -80,7 +80,7 @@ class Prepared(NamedTuple):
                 f"{name:<10} {part['tokens']:,} {tokenizer.unit}s in {part['documents']:,} documents"
                 for name, part in parts
             ),
-            "common     " + "  ".join(f"{token!r} {count:,}" for token, count in common),
+            "common     " + "  ".join(f"'{token}' {count:,}" for token, count in common),
             "begins",
             *("  | " + line for line in beginning.splitlines()),
         ]
