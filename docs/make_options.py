@@ -21,7 +21,18 @@ Made by `python docs/make_options.py` from the option dataclasses and the verbs;
 Each key below is `--key-name` on the command line, a keyword of the task's class (`riverrun.LanguageModel` ...), and a key of its section in
 `run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest,
 and so is a value that would do nothing beside the others; what a preset sets gives way instead.
+
+Exit codes: 0 done, 1 out of memory, 2 a wrong command or option, 3 data or a model that cannot be used, 4 training diverged,
+130 interrupted (saved first).
 """
+
+# Verbs that also take what the tables below list.
+DECLARED = {
+    "train": "every key below, as a flag",
+    "eval": "the keys of [data] of the model's task that say how DATA is read",
+    "predict": "the flags of the model's task, below",
+    "data": "every key of [data] of the task",
+}
 
 
 def keys() -> list[str]:
@@ -55,9 +66,6 @@ def beside(key: configuration.Setting) -> str:
 
 def verbs() -> list[str]:
     """What each verb takes beside those keys."""
-    owned = {key.flag for task in tasks.all_tasks() for key in configuration.settings(task.sections)}
-    predictions = {name for task in tasks.all_tasks() for name in task.prediction.__dataclass_fields__}
-    owned -= {"--" + name.replace("_", "-") for name in predictions}
     lines = ["## Verbs", ""]
     for verb, home in VERBS.items():
         module = import_module(home)
@@ -67,10 +75,25 @@ def verbs() -> list[str]:
             f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.".replace("..", "."),
             "",
         ]
-        for action in verb_parser(verb, module)._actions:
+        parser = verb_parser(verb, module)
+        for action in parser._actions:
             names = action.option_strings or [action.metavar if isinstance(action.metavar, str) else action.dest]
-            if not owned & set(names) and action.help:
+            if not parser.declared & set(names) and action.help:
                 lines.append(f"- `{', '.join(names)}`: {action.help}")
+        lines += ["- and " + DECLARED[verb]] if verb in DECLARED else []
+        lines.append("")
+    return lines
+
+
+def predictions() -> list[str]:
+    """What `riverrun predict` can be told, by task."""
+    lines = []
+    for task in tasks.all_tasks():
+        lines += [f"## `predict` with {task.name}", "", "| flag | default | meaning |", "|---|---|---|"]
+        for key in configuration.settings({"prediction": task.prediction}):
+            choices = f" One of {', '.join(key.choices)}." if key.choices else ""
+            default = '""' if key.default == "" else str(key.default).lower()
+            lines.append(f"| `{key.flag}` | {default} | {key.help}.{choices} |".replace("..", "."))
         lines.append("")
     return lines
 
@@ -84,7 +107,7 @@ def starts() -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *verbs(), *keys(), *starts()]) + "\n"
+    return "\n".join([HEAD, *verbs(), *keys(), *predictions(), *starts()]) + "\n"
 
 
 if __name__ == "__main__":

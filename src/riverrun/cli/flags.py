@@ -20,6 +20,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, description: str | None, task: str | None = None) -> None:
         """task: of whose options alone the help is to be."""
         self.task = task
+        self.declared: set[str] = set()  # flags that come from option dataclasses, which the docs list elsewhere
         super().__init__(
             prog=prog,
             usage=f"{prog} ... [--options]",
@@ -69,6 +70,7 @@ def add_settings(parser: Parser, schemas: Mapping[str, Schema], *, leave_out: Se
             if name in leave_out:
                 continue
             setting = next(iter(owners.values()))
+            parser.declared.add(setting.flag)
             text = _help(owners, len(schemas))
             if setting.kind is bool:
                 group.add_argument(
