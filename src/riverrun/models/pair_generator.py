@@ -118,7 +118,9 @@ class PairGenerator:
         self, memory: Memory, state: DecoderState, token: Tensor
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """The model's own step on packed weights."""
-        reading, state = self._model.advance(self._streamer.step, memory, state, token)
+        decoder = self._decoder
+        recur = self._streamer.step if decoder is None else lambda _, before: decoder.step(token, before)
+        reading, state = self._model.advance(recur, memory, state, token)
         places = torch.arange(len(token), device=token.device) // (len(token) // len(memory.lengths))
         return self._model.predict(reading, memory, places).log_softmax(-1), state, reading.weights
 
