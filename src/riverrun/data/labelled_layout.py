@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from riverrun.data.sides import are_sides
 from riverrun.errors import DataError, nearest
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -140,7 +141,9 @@ def recognise(paths: Sequence[str]) -> str | None:
     if all(_is_marked(_head(file)) for file in files):
         return f"{name}: its lines begin with {MARK}"
     suffixes = _differing_suffixes([Entry(str(file), (file.name,), b"") for file in files])
-    return f"{name} and its like: the suffixes {_listed(suffixes)} are labels" if len(suffixes) > 1 else None
+    if len(suffixes) < 2 or are_sides(suffixes):
+        return None
+    return f"{name} and its like: the suffixes {_listed(suffixes)} are labels"
 
 
 def _recognise_folder(folder: Path) -> str | None:

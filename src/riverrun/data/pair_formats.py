@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 from riverrun.data import cmudict, commands, dialogues
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_tables import ATTRIBUTION
+from riverrun.data.sides import are_sides
 from riverrun.data.sources import Member, Source, members
 from riverrun.errors import DataError
 
@@ -110,12 +111,12 @@ def _two_texts(lines: list[str]) -> bool:
 
 
 def _siblings(sources: Sequence[Source], lines: list[str]) -> str | None:
-    """Two files of one name and two suffixes, without the tabs of a table: train.de and train.en."""
+    """Two files of one name and the suffixes of two sides, without the tabs of a table: train.de and train.en."""
     if len(sources) != 2 or not lines:
         return None
     names = [source.name.removesuffix(".gz") for source in sources]
     (stem, suffix), (other, end) = (name.rsplit(".", 1) if "." in name else (name, "") for name in names)
-    if stem != other or suffix == end:
+    if stem != other or not are_sides({suffix, end}):
         return None
     return f"{sources[0].name} and {sources[1].name}: {REASONS['paired']}"
 
