@@ -50,7 +50,7 @@ class DecoderState(NamedTuple):
 class Reading(NamedTuple):
     """What the output layer is given of a step, or of many: [..., width]."""
 
-    embedded: Tensor  # of the token before
+    embedded: Tensor | None  # of the token before; None where nobody asks
     output: Tensor  # the decoder's
     context: Tensor | None  # what attention read; None without attention
     weights: Tensor | None  # [..., S], how
@@ -123,7 +123,8 @@ class EncoderDecoder(nn.Module):
         inputs = torch.cat([torch.full_like(targets[:1], BEGIN), targets[:-1]])  # [T, B]
         reading = self.read(memory, Sequences(inputs, lengths))
         places = valid.flatten().nonzero()[:, 0]  # [N], the valid positions
-        logits = self.predict(map_state(lambda v: v.flatten(0, 1).index_select(0, places), reading), memory, places)
+        wanted = reading if self.gate is not None else reading._replace(embedded=None, weights=None)
+        logits = self.predict(map_state(lambda v: v.flatten(0, 1).index_select(0, places), wanted), memory, places)
         total, nats = cross_entropy(logits, targets.flatten()[places], self.options.label_smoothing)
         if self.options.coverage and self.options.coverage_loss:
             assert reading.weights is not None
@@ -217,6 +218,7 @@ class EncoderDecoder(nn.Module):
         logits = functional.linear(readout, *self.output_weights())
         if self.gate is None:
             return logits
+        assert reading.embedded is not None
         assert reading.context is not None
         assert reading.weights is not None
         assert memory.copies is not None
