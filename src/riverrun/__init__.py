@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from riverrun.estimators.classifier import Classifier
     from riverrun.estimators.language_model import LanguageModel
     from riverrun.estimators.sequence_to_sequence import Seq2Seq
+    from riverrun.estimators.tagger import Tagger
     from riverrun.layers.recurrent import Recurrent
     from riverrun.sequences import Sequences
 
@@ -33,6 +34,7 @@ __all__ = [
     "RiverrunError",
     "Seq2Seq",
     "Sequences",
+    "Tagger",
     "__version__",
     "cells",
     "load",
@@ -48,6 +50,7 @@ _HOMES = {
     "RiverrunError": "riverrun.errors",
     "Seq2Seq": "riverrun.estimators.sequence_to_sequence",
     "Sequences": "riverrun.sequences",
+    "Tagger": "riverrun.estimators.tagger",
     "cells": "riverrun.cells",
     "load": "riverrun.estimators",
     "nn": "riverrun.nn",
