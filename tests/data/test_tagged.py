@@ -147,9 +147,10 @@ def test_files_that_are_named_are_the_parts():
 
 
 def test_too_few_sentences_are_refused():
-    few = given([["a"]], [["A"]], TagOptions())
-    with pytest.raises(DataError, match="too few sentences to split: of 1 none is left for the"):
-        split(few, TagOptions(), valid=None, test=None)
+    with pytest.raises(DataError, match="too few sentences to split: of 9 none is left for the"):
+        split(given([["a"]] * 9, [["A"]] * 9, TagOptions()), TagOptions(), valid=None, test=None)
+    three = split(given([["a"], ["b"], ["c"]], [["A"]] * 3, TagOptions()), TagOptions(), valid=None, test=None)
+    assert [len(part) for part in three[:3]] == [1, 1, 1], "the nearest one, where the shares give none"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
     u = the first 8 bytes of the SHA-256 of the sentence's words, with a space between two, as a big-endian number, over
     2^64; u < 1 - valid - test is training, the next `valid` validation, the rest test
 
-No seed: the same sentences give the same parts in any order, and equal ones lie on one side.
+A part that gets none has the sentence nearest to it. No seed: the same sentences give the same parts in any order, and
+equal ones lie on one side.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -144,11 +145,10 @@ def split(corpus: TagCorpus, options: TagOptions, *, valid: TagCorpus | None, te
     shares = {"valid": options.valid_share * (valid is None), "test": options.test_share * (test is None)}
     parts: dict[str, list[Sentence]] = {"train": [], "valid": [], "test": []}
     if any(shares.values()):
-        for sentence in corpus.sentences:
-            u = fraction(" ".join(sentence.words))
-            parts["test" if u >= 1 - shares["test"] else "valid" if u >= 1 - sum(shares.values()) else "train"].append(
-                sentence
-            )
+        keys = [" ".join(sentence.words) for sentence in corpus.sentences]
+        part_of = _by_hash(keys, shares)
+        for key, sentence in zip(keys, corpus.sentences, strict=True):
+            parts[part_of[key]].append(sentence)
         said = " and ".join(f"{share:g} for {part}" for part, share in shares.items() if share)
         words = [f"{said} by the SHA-256 of the sentence's words, equal ones on one side"]
     else:
@@ -164,6 +164,18 @@ def split(corpus: TagCorpus, options: TagOptions, *, valid: TagCorpus | None, te
                 "part. Give more, or separate files (--valid, --test)."
             )
     return TagSplits(parts["train"], parts["valid"], parts["test"], "; ".join(words))
+
+
+def _by_hash(keys: Sequence[str], shares: Mapping[str, float]) -> dict[str, str]:
+    """The part of every key. A part that the shares leave empty gets the key that lies nearest to it."""
+    places = {key: fraction(key) for key in keys}
+    test, valid = 1 - shares["test"], 1 - shares["test"] - shares["valid"]
+    found = {key: "test" if u >= test else "valid" if u >= valid else "train" for key, u in places.items()}
+    for part in ("test", "valid"):
+        trained = [key for key, of in found.items() if of == "train"]
+        if shares[part] and part not in found.values() and len(trained) > 1:
+            found[max(trained, key=places.__getitem__)] = part
+    return found
 
 
 def _sentences(member: Member, options: TagOptions) -> Iterator[Sentence | str]:
