@@ -21,7 +21,15 @@ from riverrun.errors import UsageError
 SUMMARY = "measure a model on held-out data, beside baselines"
 # What says how data become a vocabulary and parts: of a trained model that is settled.
 SPLIT = ("valid", "test", "valid_share", "test_share", "split_by")
-VOCABULARY = ("vocabulary", "source_vocabulary", "target_vocabulary", "shared_vocabulary", "min_count")
+VOCABULARY = (
+    "vocabulary",
+    "source_vocabulary",
+    "target_vocabulary",
+    "shared_vocabulary",
+    "min_count",
+    "vectors",
+    "vectors_limit",
+)
 PARTS = (*SPLIT, *VOCABULARY, "tokens", "source_tokens", "target_tokens")
 
 
