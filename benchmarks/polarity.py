@@ -99,7 +99,7 @@ def main() -> None:
         )
         if given.baselines:
             parts = [part.examples for part in (prepared.train, prepared.valid, prepared.test)]
-            for row in baselines(*parts, prepared.coder.labels, judge, lower=sections["data"].lower):
+            for row in baselines(*parts, prepared.coder.labels, judge):
                 count = len(parts[2])
                 tables[row["name"]].append((round(row["figures"][0]["value"] * count), count))
                 print(f"    {row['name']}: {row['figures'][0]['value']:.4f} ({row['seconds']:.1f} s)", flush=True)

@@ -29,8 +29,15 @@ PRESETS = (
         summary="thousands of sentences, words from scratch: small vectors, few passes, much dropout",
         values={
             "data": {"tokens": "words", "lower": True, "min_count": 2},
-            "model": {"hidden": 100, "embedding": 100, "pooling": "max", "dropout": 0.5, "input_dropout": 0.5},
-            "training": {"epochs": 8.0, "batch": 50, "lr": 0.002},
+            "model": {
+                "hidden": 64,
+                "embedding": 64,
+                "dropout": 0.5,
+                "input_dropout": 0.5,
+                "token_dropout": 0.4,
+                "variational": 0.3,
+            },
+            "training": {"epochs": 8.0, "batch": 50, "lr": 0.002, "average": 0.995, "precision": "float32"},
         },
         expected="no figure measured yet",
     ),

@@ -129,7 +129,6 @@ def _measured(
             part.examples,
             labels,
             lambda predicted, examples: judged(predicted, examples, coder),
-            lower=coder.lower,
         ):
             rows.append(row)
             say(_line(row["name"], [Figure(**figure) for figure in row["figures"]]))
