@@ -1,8 +1,8 @@
 """Buckets: separate examples, dealt in shuffled batches of about equal length, from a cursor that can be saved.
 
 An epoch is a new permutation of all examples. It is cut into pools of POOL batches; each pool is sorted by length, so
-that little is padding, and cut into batches, and the batches of all pools are shuffled. Permutation and batches depend on
-seed and epoch alone.
+that little is padding, and cut into batches, and the batches of all pools are shuffled. All of it depends on seed and
+epoch alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Model folders: config.json, model.safetensors, the coder's files, README.md, sealed by their SHA-256. No pickle.
 
 `model/` alone is enough to use a model on another machine. It names its kind (`lm`, `classify` ...), the task that
-knows how its options become a module; its coder's files (tokenizer.json, labels.json ...) say what turns text into numbers.
+knows how its options become a module; its coder's files (tokenizer.json, labels.json ...) say how text becomes numbers.
 """
 
 from __future__ import annotations
