@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from riverrun.data.pairs import PairCorpus
     from riverrun.run import RunFolder
     from riverrun.tasks.pairs.prepare import Prepared
-    from riverrun.tasks.task import Written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ def _measure_other(
 
 
 def _conclude(
-    run: RunFolder | Written, model: Any, prepared: Prepared, metrics: dict[str, Any], *, say: Say, seed: int
+    run: RunFolder, model: Any, prepared: Prepared, metrics: dict[str, Any], *, say: Say, seed: int
 ) -> dict[str, Any]:
     from riverrun.tasks.pairs.results import conclude
 
