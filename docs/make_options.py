@@ -19,8 +19,8 @@ HEAD = """# Options
 Made by `python docs/make_options.py` from the option dataclasses and the verbs; `riverrun VERB --help` says the same.
 
 Each key below is `--key-name` on the command line, a keyword of the task's class (`riverrun.LanguageModel` ...), and a
-key of its section in `run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an error with the nearest,
-and so is a value that would do nothing beside the others; what a preset sets gives way instead.
+key of its section in `run.toml`. The last to name a key wins: default, preset, `-c FILE`, flag. An unknown one is an
+error with the nearest, and so is a value that would do nothing beside the others; what a preset sets gives way instead.
 
 Exit codes: 0 done, 1 out of memory, 2 a wrong command or option, 3 data or a model that cannot be used, 4 training
 diverged, 130 interrupted (saved first).
