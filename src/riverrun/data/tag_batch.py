@@ -39,6 +39,9 @@ def collate(coded: Coded, indices: Integers, position: int = 0) -> TagBatch:
     inside = np.arange(steps)[:, None] < lengths  # [T, B]
     place = np.where(inside, coded.starts[indices] + np.arange(steps)[:, None], 0)  # [T, B]
     distinct, which = np.unique(coded.words[place[inside]], return_inverse=True)  # [D]
+    # Words of about equal length side by side: with one long word among 300 the letters' LSTM took 5/6 of the time so.
+    order = np.argsort(coded.lexicon.lengths[distinct], kind="stable")
+    distinct, which = distinct[order], np.argsort(order)[which]
     rows = np.zeros((steps, len(indices)), np.int64)
     rows[inside] = which
     targets = np.full((steps, len(indices)), IGNORED, np.int64)

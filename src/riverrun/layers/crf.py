@@ -5,8 +5,8 @@
 
     forward     a_t[j] = s_t[j] + log sum_i exp(a_{t-1}[i] + transitions[i, j])
                 log Z = log sum_j exp(a_T[j] + end[j])
-    backward    b_{t-1}[i] = log sum_j exp(transitions[i, j] + s_t[j] + b_t[j])
-                p(y_t = j) = exp(a_t[j] + b_t[j] - log Z)
+    backward    p(y_{t-1} = i, y_t = j) = p(y_t = j) exp(a_{t-1}[i] + transitions[i, j] - (a_t[j] - s_t[j]))
+                p(y_{t-1} = i) = sum_j of it, from p(y_T = j) = exp(a_T[j] + end[j] - log Z) on
 
 Scores are [T, B, K], time first, with a length for each of the B sequences; what stands at padding is never read (NaN
 there reaches neither values nor gradients). The empty path of a sequence of length 0 scores 0. A transition of -inf is
@@ -49,8 +49,7 @@ def log_partition(scores: Tensor, lengths: Tensor, chain: Chain) -> Tensor:
 def marginals(scores: Tensor, lengths: Tensor, chain: Chain) -> Tensor:
     """p(y_t = j) of every step, [T, B, K], zero at padding; without gradient."""
     with torch.no_grad():
-        forward, log_z = _forward(scores, lengths, chain)
-        found, _ = _backward(scores, lengths, chain, forward, log_z, None)
+        found, _ = _backward(scores, lengths, chain, *_forward(scores, lengths, chain), None)
     return found
 
 
@@ -101,21 +100,21 @@ def best_paths(scores: Tensor, lengths: Tensor, chain: Chain, n: int = 1) -> Pat
 
 
 class _LogPartition(torch.autograd.Function):
-    """No graph of T steps: backward is the backward algorithm, over what forward has saved."""
+    """No graph of T steps, which would hold T tensors of [B, K, K]: backward goes over what forward has saved."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, lengths: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> Tensor:
         chain = Chain(transitions, start, end)
-        forward, log_z = _forward(scores, lengths, chain)
-        ctx.save_for_backward(scores, lengths, *chain, forward, log_z)
+        a, before, log_z = _forward(scores, lengths, chain)
+        ctx.save_for_backward(scores, lengths, *chain, a, before, log_z)
         return log_z
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        scores, lengths, transitions, start, end, forward, log_z = ctx.saved_tensors
+        scores, lengths, transitions, start, end, a, before, log_z = ctx.saved_tensors
         chain = Chain(transitions, start, end)
-        found, pairs = _backward(scores, lengths, chain, forward, log_z, gradient)
+        found, pairs = _backward(scores, lengths, chain, a, before, log_z, gradient)
         found = found * gradient[:, None]  # [T, B, K]
         if not scores.shape[0]:
             return found, None, pairs, torch.zeros_like(start), torch.zeros_like(end)
@@ -123,46 +122,51 @@ class _LogPartition(torch.autograd.Function):
         return found, None, pairs, found[0].sum(0), last.sum(0)
 
 
-def _forward(scores: Tensor, lengths: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
-    """a_t of every step, [T, B, K] (at padding that of the last step), and log Z, [B]."""
+def _forward(scores: Tensor, lengths: Tensor, chain: Chain) -> tuple[Tensor, Tensor, Tensor]:
+    """a_t of every step, [T, B, K] (at padding that of the last step), a_t - s_t, the same, and log Z, [B]."""
     steps, rows, _ = scores.shape
     if not steps:
-        return scores, scores.new_zeros(rows)
+        return scores, scores, scores.new_zeros(rows)
     valid = _valid(scores, lengths)[..., None]  # [T, B, 1]
     into = chain.transitions.T.contiguous()  # [to, from]
-    a = torch.where(valid[0], chain.start + scores[0], scores.new_zeros(()))  # [B, K]
-    found = [a]
+    before = chain.start.expand(rows, -1)  # [B, K]
+    a = torch.where(valid[0], before + scores[0], scores.new_zeros(()))
+    found, found_before = [a], [before]
     for t in range(1, steps):
-        a = torch.where(valid[t], scores[t] + torch.logsumexp(a[:, None, :] + into, 2), a)
+        before = torch.logsumexp(a[:, None, :] + into, 2)
+        a = torch.where(valid[t], before + scores[t], a)
         found.append(a)
+        found_before.append(before)
     log_z = torch.logsumexp(a + chain.end, 1)
-    return torch.stack(found), torch.where(valid[0, :, 0], log_z, log_z.new_zeros(()))
+    log_z = torch.where(valid[0, :, 0], log_z, log_z.new_zeros(()))
+    return torch.stack(found), torch.stack(found_before), log_z
 
 
 def _backward(
-    scores: Tensor, lengths: Tensor, chain: Chain, forward: Tensor, log_z: Tensor, weight: Tensor | None
+    scores: Tensor, lengths: Tensor, chain: Chain, a: Tensor, before: Tensor, log_z: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """p(y_t = j), [T, B, K], and, where weights [B] are given, the expected transitions of all rows, [K, K]."""
+    """p(y_t = j), [T, B, K], and, where weights [B] are given, the expected transitions of all rows, [K, K].
+
+    By smoothing what forward has filtered, it takes one exponential of [B, K, K] a step, half of what b_t would.
+    """
     pairs = torch.zeros_like(chain.transitions)
     if not scores.shape[0]:
         return torch.zeros_like(scores), pairs
     valid = _valid(scores, lengths)[..., None]  # [T, B, 1]
-    b = chain.end.expand(scores.shape[1], -1)  # [B, K]
-    found = []
+    # Of a tag that no path reaches `before` is -inf, and its share is zero whatever is taken off.
+    before = torch.where(before == -torch.inf, before.new_zeros(()), before)
+    share = torch.exp(a[-1] + chain.end - log_z[:, None])  # [B, K]
+    found = [share]
     for t in range(scores.shape[0] - 1, 0, -1):
-        found.append(forward[t] + b)
-        # At padding forward[t] is the last step's, and b stands still: the same marginals, masked below.
-        onwards = chain.transitions + torch.where(valid[t], scores[t] + b, b.new_zeros(()))[:, None, :]  # [B, from, to]
-        b = torch.where(valid[t], torch.logsumexp(onwards, 2), b)
+        onwards = (share.log() - before[t])[:, None, :]  # [B, 1, to]
+        both = torch.exp(a[t - 1][:, :, None] + chain.transitions + onwards)  # [B, from, to]
+        both = torch.where(valid[t][..., None], both, both.new_zeros(()))  # a row that has ended is no part of it
         if weight is not None:
-            both = torch.exp(onwards + (forward[t - 1] - log_z[:, None])[..., None])
-            used = torch.where(valid[t, :, 0], weight, weight.new_zeros(()))  # [B]
-            # 0 x inf is NaN: a row that has ended is left out, not multiplied by zero.
-            both = torch.where(valid[t][..., None], both, both.new_zeros(()))
-            pairs += (used @ both.flatten(1)).view_as(pairs)
-    found.append(forward[0] + b)
-    share = torch.exp(torch.stack(found[::-1]) - log_z[:, None])
-    return torch.where(valid, share, share.new_zeros(())), pairs
+            pairs += (weight @ both.flatten(1)).view_as(pairs)
+        share = torch.where(valid[t], both.sum(2), share)
+        found.append(share)
+    shares = torch.stack(found[::-1])
+    return torch.where(valid, shares, shares.new_zeros(())), pairs
 
 
 def _last(values: Tensor, lengths: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class TaggerOptions(RecurrentOptions):
     Raises OptionError naming the option, what was expected and what came.
 
     >>> TaggerOptions(letters="convolution").letter_hidden
-    64
+    100
     >>> TaggerOptions(word_width=0)
     Traceback (most recent call last):
     ...
@@ -28,7 +28,7 @@ class TaggerOptions(RecurrentOptions):
     hidden: int = option(200, "width of each direction of a recurrent layer", least=1)
     layers: int = option(1, "bidirectional recurrent layers, one on top of the other", least=1)
     dropout: float = share(0.5, "dropout between layers and on the last layer's output")
-    input_dropout: float = share(0.5, "dropout on what stands for a word, before the first recurrent layer")
+    input_dropout: float = share(0.33, "dropout on what stands for a word, before the first recurrent layer")
     word_width: int = option(100, "width of a word's learned vector", least=1)
     word_dropout: float = option(
         0.25,
@@ -36,8 +36,8 @@ class TaggerOptions(RecurrentOptions):
         least=0.0,
     )
     letters: str = option("lstm", "what reads a word's letters", choices=LETTERS)
-    letter_width: int = option(32, "width of a letter's vector", least=1, acts=READ)
-    letter_hidden: int = option(64, "width of what the letters say, of each direction or filter", least=1, acts=READ)
+    letter_width: int = option(50, "width of a letter's vector", least=1, acts=READ)
+    letter_hidden: int = option(100, "width of what the letters say, of each direction or filter", least=1, acts=READ)
     tune_vectors: bool = option(False, "train the pretrained vectors, too", acts={"vectors": bool})
     crf: bool = option(False, "a linear-chain conditional random field in place of one softmax a word")
     label_smoothing: float = share(
