@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.material import Done, Riverrun
+from cli.material import Done, Killed, Riverrun
 
 from riverrun.cli.main import main
 
@@ -124,6 +124,25 @@ def test_the_model_folder_alone_predicts_the_same(run, riverrun: Riverrun, tmp_p
         riverrun("predict", run / "model", tmp_path / "t.txt").out == riverrun("predict", run, tmp_path / "t.txt").out
     )
     assert {"labels.json", "tokenizer.json"} <= set(os.listdir(run / "model"))
+
+
+def test_peek_shows_labels_and_first_texts_without_training(riverrun: Riverrun, tmp_path):
+    path = table(tmp_path / "films.tsv", rows(60, 0))
+    done = riverrun("data", "peek", path, "--json")
+    assert done.code == 0
+    assert "good" in done.out
+    assert "film" in riverrun("data", "peek", path).out + riverrun("data", "peek", path).err
+
+
+def test_a_run_of_a_killed_process_ends_in_the_same_weights(killed: Killed, riverrun: Riverrun, tmp_path):
+    path = table(tmp_path / "films.tsv", rows(60, 0))
+    given = ["train", str(path), *SMALL[:2], "--steps", "12", "--checkpoint-every", "2", "--token-dropout", "0.3",
+             "--threads", "1", "--no-baselines"]  # fmt: skip
+    assert riverrun(*given, "-o", "whole").code == 0
+    killed(7, *given, "-o", "broken")
+    assert riverrun("resume", "broken").code == 0
+    one, two = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert one == two
 
 
 def refused(done: Done, *words: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from riverrun.data.labelled import given, read, scale
 from riverrun.data.labelled_options import LabelledOptions
+from riverrun.data.labelled_split import divide
 from riverrun.errors import DataError
 
 ROWS = [("a fine film", "pos"), ('"dull", he said', "neg"), ("so so", "neg"), ("loved it", "pos")]
@@ -231,3 +234,15 @@ def test_examples_in_memory_are_read_again_as_they_were(tmp_path):
 def test_examples_in_memory_that_are_none_are_told_by_their_index(texts, labels, message):
     with pytest.raises(DataError, match=message):
         given(texts, labels, PLAIN)
+
+
+@pytest.mark.skipif("RIVERRUN_DATA" not in os.environ, reason="RIVERRUN_DATA names no folder of data")
+def test_the_real_data_are_read_whole_and_divided_as_anyone_would():
+    folder = Path(os.environ["RIVERRUN_DATA"]) / "classify"
+    names = read([folder / "names-18-languages"], PLAIN)
+    assert (len(names.examples), len({example.labels for example in names.examples})) == (20_050, 18)
+    parts = divide(names.examples, LabelledOptions(split="hash"))
+    found = [len(part) for part in parts[:3]]
+    assert found == [15_871, 2_149, 2_030]
+    polarity = read([folder / "sentence-polarity" / "sentence_polarity.zip"], PLAIN)
+    assert Counter(example.labels[0] for example in polarity.examples) == {"pos": 5_331, "neg": 5_331}

@@ -175,7 +175,10 @@ def _recognise_table(name: str, entry: Entry) -> str | None:
     if entry.suffix in (".csv", ".tsv"):
         import csv
 
-        header = next(csv.reader([first], delimiter="\t" if entry.suffix == ".tsv" else ","), [])
+        try:
+            header = next(csv.reader([first], delimiter="\t" if entry.suffix == ".tsv" else ","), [])
+        except csv.Error:
+            return None
     else:
         import json
 

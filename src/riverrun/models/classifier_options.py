@@ -74,6 +74,15 @@ class ClassifierOptions(RecurrentOptions):
         if self.class_weights > 1:
             raise OptionError("class_weights", f"expected a number from 0 to 1, got {self.class_weights:g}.")
 
+    def words(self, cell: str = "") -> str:
+        """The model in a few words. cell: how a cell of one's own is called."""
+        before = f"convolution of {self.convolution}, " if self.convolution else ""
+        directions = "both directions" if self.bidirectional else "one direction"
+        pooled = {"last": "the last state", "attention": "attention over the steps"}
+        return (
+            f"{before}{super().words(cell)}, {directions}, {pooled.get(self.pooling, f'{self.pooling} of the steps')}"
+        )
+
     @property
     def embedding_size(self) -> int:
         """Width of a token's vector: `embedding`, or `hidden`, at most 128."""
