@@ -19,7 +19,7 @@ PRESETS = (
         values={
             "data": {"tokens": "chars", "split": "hash"},
             "model": {"pooling": "last", "embedding": 64, "dropout": 0.5, "variational": 0.4, "class_weights": 0.3},
-            "training": {"epochs": 15.0, "average": 0.998},
+            "training": {"epochs": 15.0, "average": 0.998, "precision": "float32"},
         },
         expected="no figure measured yet",
     ),
