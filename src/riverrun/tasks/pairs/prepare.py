@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from riverrun.data import pair_coder, pairs
@@ -47,9 +48,18 @@ class Prepared:
     ) -> None:
         self.corpus, self.splits, self.coder, self.decoding = corpus, splits, coder, decoding
         self.files: list[FileRecord] = [file for part in (corpus, *others) for file in part.files]
-        self.train = PairArrays(splits.train, coder, copies=copies)
-        self.valid = PairArrays(splits.valid, coder, copies=copies)
         self.scored: Any = None  # what the last measurement wrote, so that the report need not write it again
+        self._copies = copies
+
+    @cached_property
+    def train(self) -> PairArrays:
+        """The training part, encoded; not where a run is only measured."""
+        return PairArrays(self.splits.train, self.coder, copies=self._copies)
+
+    @cached_property
+    def valid(self) -> PairArrays:
+        """The validation part, encoded."""
+        return PairArrays(self.splits.valid, self.coder, copies=self._copies)
 
     @property
     def characters(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from riverrun.tasks.task import Preset
 
+# Products of short sequences are faster in float32 than in bfloat16 on a CPU: 1.6 times at 256 units, 1.2 at 512.
 PRESETS = (
     Preset(
         name="default",
         task="seq2seq",
-        summary="one LSTM layer each way, attention, a quarter of an hour",
-        values={"training": {"minutes": 15.0, "batch": 64}},
+        summary="an LSTM layer each way and one that writes, with attention, a quarter of an hour",
+        values={"training": {"minutes": 15.0, "batch": 64, "batch_tokens": 6000}},
         expected="no figure measured yet",
     ),
     Preset(
@@ -18,8 +19,8 @@ PRESETS = (
         summary="letters to phonemes: CMUdict without its stress",
         values={
             "data": {"stress": False},
-            "model": {"hidden": 512, "dropout": 0.3},
-            "training": {"minutes": 30.0, "batch": 128, "lr": 0.002},
+            "model": {"hidden": 384, "dropout": 0.3, "label_smoothing": 0.1},
+            "training": {"minutes": 30.0, "batch": 128, "lr": 0.002, "precision": "float32"},
         },
         expected="no figure measured yet",
     ),
@@ -29,7 +30,7 @@ PRESETS = (
         summary="commands to actions: SCAN",
         values={
             "model": {"hidden": 200, "dropout": 0.1},
-            "training": {"minutes": 6.0, "batch": 64, "lr": 0.003},
+            "training": {"minutes": 6.0, "batch": 64, "lr": 0.003, "precision": "float32"},
             "decoding": {"beam": 1},
         },
         expected="no figure measured yet",
@@ -39,20 +40,20 @@ PRESETS = (
         task="seq2seq",
         summary="sentences to sentences, in sub-words",
         values={
-            "model": {"hidden": 512, "dropout": 0.3},
-            "training": {"minutes": 60.0, "batch": 128, "lr": 0.002},
+            "model": {"hidden": 512, "dropout": 0.3, "label_smoothing": 0.1},
+            "training": {"minutes": 60.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
         },
         expected="no figure measured yet",
     ),
     Preset(
         name="dialogue",
         task="seq2seq",
-        summary="turns to replies, against generic ones",
+        summary="turns to replies, with a penalty on generic ones",
         values={
             "data": {"source_tokens": "bpe", "target_tokens": "bpe", "shared_vocabulary": True},
-            "model": {"hidden": 512, "shared": True, "dropout": 0.3},
-            "training": {"minutes": 60.0, "batch": 128, "lr": 0.002},
-            "decoding": {"no_repeat": 3, "generic_penalty": 0.3, "max_length": 60},
+            "model": {"hidden": 512, "embedding": 256, "shared": True, "dropout": 0.2},
+            "training": {"minutes": 60.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
+            "decoding": {"generic_penalty": 0.3, "no_repeat": 3, "max_length": 60, "scored": 3000},
         },
         expected="no figure measured yet",
     ),

@@ -28,6 +28,7 @@ from riverrun.training.update import moved
 
 SHOWN = 120  # letters of a target that is shown while a model trains
 MISTAKES = 50  # that are shown, the worst first
+ROWS = 8  # of the table by length, at most
 ALIGNED = 6  # sources whose attention is shown
 MOST_ALIGNED = 30  # tokens of such a source
 NO_ATTENTION = "This model has no attention: its decoder sees the source as one vector."
@@ -176,7 +177,7 @@ def conclude(run: RunFolder, model: Any, prepared: Prepared, metrics: Mapping[st
     outputs = [target.text for target in found.targets]
     lengths = coder.source.encode(found.sources).lengths.tolist()
     unit = f"source {coder.source.tokenizer.unit}s"
-    by_length = translation.by_length(outputs, found.references, lengths, score.judge)
+    by_length = translation.by_length(outputs, found.references, lengths, score.judge, rows=ROWS)
     run.write_json("eval/lengths.json", {"unit": unit, "rows": by_length})
     run.write_json("eval/alignments.json", alignments(model, coder, decoding, found, lengths))
     run.write_json("eval/mistakes.json", {"items": mistakes(found, score)})
