@@ -133,9 +133,10 @@ class BatchedNetwork(nn.Module):
     def forward(self, names: Sequences) -> Tensor:
         """Log-probabilities [B, C] of names as letters' numbers, [T, B]."""
         x = functional.one_hot(names.data, len(LETTERS)).float()  # [T, B, 57]
-        h = self.recurrent(Sequences(x, names.lengths)).output  # [T, B, 128]
-        before = torch.cat([torch.zeros_like(h[:1]), h[:-1]])  # h_{t-1} beside x_t
-        return functional.log_softmax(self.output(last(Sequences(torch.cat([x, before], -1), names.lengths))), -1)
+        # The last letter is read beside the state before it, so the layer need not go there.
+        read = Sequences(x[:-1], names.lengths - 1)
+        before = last(read._replace(data=self.recurrent(read).output))  # [B, 128], zero for a single letter
+        return functional.log_softmax(self.output(torch.cat([last(Sequences(x, names.lengths)), before], -1)), -1)
 
     def take(self, network: LectureNetwork) -> BatchedNetwork:
         """The weights of the lecture's network."""
@@ -165,13 +166,15 @@ def train_batched(names: dict[int, list[str]], count: int, seed: int) -> tuple[B
     network = BatchedNetwork(len(names)).take(start)
     optimiser = torch.optim.SGD(network.parameters(), lr=RATE)
     languages = sorted(names)
-    encoded = {language: [together([name]).data[:, 0] for name in names[language]] for language in languages}
     began = time.perf_counter()
+    data, lengths = together([name for language in languages for name in names[language]])  # all names, [T, N] and [N]
+    starts = np.cumsum([0, *(len(names[language]) for language in languages)])
     for _ in range(max(1, count // BATCH)):
         drawn = random.choices(languages, k=BATCH)
-        rows = [random.choice(encoded[language]) for language in drawn]
-        batch = Sequences(nn.utils.rnn.pad_sequence(rows), torch.tensor([len(row) for row in rows]))
-        loss = functional.nll_loss(network(batch), torch.tensor(drawn), reduction="sum")
+        chosen = torch.tensor([random.randrange(starts[place], starts[place + 1]) for place in drawn])
+        steps = int(lengths[chosen].max())
+        output = network(Sequences(data[:steps, chosen], lengths[chosen]))
+        loss = functional.nll_loss(output, torch.tensor(drawn), reduction="sum")
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 50.0)  # a sum of many steps at one place may explode
