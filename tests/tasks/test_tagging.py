@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from riverrun.cli.main import main
+from riverrun.data.vocabularies import TagCoder
 from riverrun.errors import DataError, OptionError
 from riverrun.run import RunFolder
 from riverrun.tasks import find, infer
 from riverrun.tasks.tagging import Prediction
+from riverrun.tasks.tags.predicting import recognised
 from riverrun.tasks.task import Given
 from riverrun.training.loop import fit
 
@@ -187,6 +189,19 @@ def test_plain_text_comes_back_as_words_and_tags(treebank, entities):
     assert [row[1] for row in blocks[0]] == ["DET", "NOUN", "ADP", "VERB", "PUNCT"]
     assert all(0 < float(row[2]) <= 1 for block in blocks for row in block)
     assert TASK.predict(tagger, prepared.coder, options, Given("text", b""), Prediction()).text == ""
+
+
+def test_sentences_of_two_words_are_no_columns_where_those_had_tabs():
+    options, coder = sections(), TagCoder.of([["Ann", "runs"]], [["N", "V"]])
+    assert (coder.form.width, coder.form.separator) == (2, "\t")
+    tagger = TASK.model(options["model"], coder)
+    for text, form in (("Ann sleeps\nBob runs\n", None), ("Ann\nsleeps\n\nBob\n", 2), ("Ann\t?\nruns\tX\n", 2)):
+        found = recognised("f.txt", text.splitlines(keepends=True), coder)
+        assert (found and found.width) == form, text
+    spaced = TASK.predict(tagger, coder, options, Given("f.txt", b"Ann sleeps\nBob runs\n"), Prediction())
+    assert [line.split("\t")[0] for line in spaced.text.split("\n") if line] == ["Ann", "sleeps", "Bob", "runs"]
+    appended = TASK.predict(tagger, coder, options, Given("f.txt", b"Ann\nsleeps\n\nBob\n"), Prediction())
+    assert [line.split("\t")[0] for line in appended.text.split("\n")] == ["Ann", "sleeps", "", "Bob", ""]
 
 
 def test_several_lists_of_tags_are_told_apart_by_comments(entities):

@@ -17,10 +17,10 @@ import numpy as np
 from riverrun.data.conll import Sentence
 from riverrun.tasks.measures.tagging import figures, judged
 
-HASHED = 1 << 18  # features that logistic regression tells apart
+HASHED = 1 << 19  # features that logistic regression tells apart
 LEARNT = 500_000  # training words that it learns from: the first ones, of a longer part
 TAGS = 50  # tags that it chooses from: one regression each; rarer ones it never gives
-PASSES = 5
+PASSES = 8
 SEED = 0
 
 
