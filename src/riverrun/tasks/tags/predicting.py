@@ -81,7 +81,9 @@ def recognised(name: str, table: Sequence[str], coder: TagCoder) -> Layout | Non
         widths = {len(line.split("\t")) if separator else len(line.split()) for line in words}
         last = form.width - 1 if form.tag == form.width - 1 else form.width
         fitting = widths in ({form.width}, {last})
-        if fitting and (separator or not coder.form.separator or widths == {1}):
+        if fitting and widths == {1}:
+            return coder.form
+        if fitting and (separator or not coder.form.separator):
             return form
     widths = {len(line.split("\t")) for line in words}
     if len(widths) == 1 and (width := widths.pop()) > 1:
