@@ -30,9 +30,20 @@ def made(name, **options):
 
 
 def start(module, rows):
+    """rows: [B], or () for a sequence without a batch dimension."""
     widths = (module.proj_size or 5, 5) if module.mode == "LSTM" else (5,)
-    states = tuple(torch.randn(1, rows, n, dtype=torch.float64) for n in widths)
+    parts = module.num_layers * (1 + module.bidirectional)
+    states = tuple(torch.randn(parts, *rows, n, dtype=torch.float64) for n in widths)
     return states if module.mode == "LSTM" else states[0]
+
+
+def leaves(h):
+    return [] if h is None else [s.requires_grad_() for s in (h if isinstance(h, tuple) else (h,))]
+
+
+def outcome(result):
+    """A number on which every element of every result bears differently."""
+    return sum((t * torch.arange(t.numel(), dtype=t.dtype).view_as(t).cos()).sum() for t in result)
 
 
 def tensors(result):
@@ -51,8 +62,8 @@ def served(module, x, h=None):
     return tensors(found)
 
 
-def same(found, wanted):
-    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+def same(found, wanted, within=0):
+    torch.testing.assert_close(found, wanted, rtol=0, atol=within)
 
 
 @each
@@ -63,22 +74,80 @@ def same(found, wanted):
 def test_values_and_all_gradients_have_the_bits_of_the_stack_s_call(name, bias, batch_first, given, steps):
     module = made(name, bias=bias, batch_first=batch_first)
     x = torch.randn((2, steps, 3) if batch_first else (steps, 2, 3), dtype=torch.float64, requires_grad=True)
-    h = start(module, 2) if given else None
-    states = [] if h is None else [s.requires_grad_() for s in (h if isinstance(h, tuple) else (h,))]
-    found = []
-    for result in (served(module, x, h), by_stack(module, x, h)):
-        outcome = sum((t * torch.arange(t.numel(), dtype=t.dtype).view_as(t).cos()).sum() for t in result)
-        found.append([*result, *torch.autograd.grad(outcome, [x, *states, *module.parameters()])])
+    h = start(module, (2,)) if given else None
+    wanted = [x, *leaves(h), *module.parameters()]
+    found = [
+        [*result, *torch.autograd.grad(outcome(result), wanted)]
+        for result in (served(module, x, h), by_stack(module, x, h))
+    ]
     same(*found)
     with torch.no_grad():
         same(served(module, x, h), [t.detach() for t in found[1][: len(tensors(module(x)))]])
 
 
+STACKS = {
+    "two layers": {"num_layers": 2},
+    "five layers": {"num_layers": 5},
+    "both directions": {"bidirectional": True},
+    "two layers of both": {"num_layers": 2, "bidirectional": True},
+    "four layers of both": {"num_layers": 4, "bidirectional": True, "batch_first": True},
+}
+
+
+@each
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (4, 2, 3), (1, 3), (6, 3)], ids=str)
+def test_of_all_layers_and_both_directions_too(name, stack, bias, given, shape):
+    module = made(name, bias=bias, **STACKS[stack])
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    h = start(module, shape[:-2] if module.batch_first else shape[1:-1]) if given else None
+    wanted = [x, *leaves(h), *module.parameters()]
+    found = [
+        [*result, *torch.autograd.grad(outcome(result), wanted)]
+        for result in (served(module, x, h), by_stack(module, x, h))
+    ]
+    same(*found)
+    assert [t.shape for t in found[0]] == [t.shape for t in found[1]]
+    with torch.no_grad():
+        same(served(module, x, h), [t.detach() for t in found[1][: len(tensors(module(x)))]])
+
+
+@each
+@pytest.mark.parametrize("frozen", [1, 2, 3])
+def test_where_layers_are_frozen_from_below_the_others_gradients_stay_what_they_are(name, frozen):
+    module, x = made(name, num_layers=4, bidirectional=True), torch.randn(4, 2, 3, dtype=torch.float64)
+    for key, parameter in module.named_parameters():
+        parameter.requires_grad_(all(f"_l{layer}" not in key for layer in range(frozen)))
+    wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    results = [served(module, x), by_stack(module, x)]
+    same(*[torch.autograd.grad(outcome(result), wanted) for result in results])
+
+
+@each
+def test_dropout_between_layers_is_the_stack_s_while_it_trains_and_nothing_outside(name):
+    module, x = made(name, num_layers=2, dropout=0.5), torch.randn(4, 2, 3, dtype=torch.float64)
+    assert flat.run(module, x, None) is None
+    module.eval()
+    same(served(module, x), by_stack(module, x))
+    module.train()
+    assert flat.run(module, x, None) is None
+
+
+@each
+def test_memory_of_one_layer_that_another_takes_over_is_not_read_again(name):
+    module, x = made(name, num_layers=6, bidirectional=True), torch.randn(9, 7, 3, dtype=torch.float64)
+    with torch.no_grad():
+        same(served(module, x), [t.detach() for t in tensors(module(x, path="eager"))], 1e-12)
+
+
 @each
 @pytest.mark.parametrize("of", ["output", "state"])
-def test_a_gradient_of_one_result_alone_and_of_some_tensors_alone(name, of):
-    module = made(name)
-    x, h = torch.randn(4, 2, 3, dtype=torch.float64), start(module, 2)
+@pytest.mark.parametrize("options", [{}, STACKS["two layers of both"]], ids=["one", "four"])
+def test_a_gradient_of_one_result_alone_and_of_some_tensors_alone(name, of, options):
+    module = made(name, **options)
+    x, h = torch.randn(4, 2, 3, dtype=torch.float64), start(module, (2,))
     first = (h[0] if isinstance(h, tuple) else h).requires_grad_()
     for wanted in ([module.weight_hh_l0], [first], [first, module.weight_ih_l0]):
         for parameter in module.parameters():
@@ -89,14 +158,18 @@ def test_a_gradient_of_one_result_alone_and_of_some_tensors_alone(name, of):
 
 
 @each
-def test_a_gradient_of_a_gradient_equals_the_loop_s(name):
-    module = made(name, batch_first=True)
-    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "four"])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("shape", [(2, 4, 3), (4, 3)], ids=str)
+def test_a_gradient_of_a_gradient_equals_the_loop_s(name, options, given, shape):
+    module = made(name, batch_first=True, **options)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    h = start(module, shape[:-2]) if given else None
+    wanted = [x, *leaves(h), *module.parameters()]
     found = []
-    for result in (served(module, x), tensors(module(x, path="eager"))):
-        leaves = [x, *module.parameters()]
-        slopes = torch.autograd.grad(sum(t.square().sum() for t in result), leaves, create_graph=True)
-        found.append([*slopes, *torch.autograd.grad(sum(s.square().sum() for s in slopes), leaves)])
+    for result in (served(module, x, h), tensors(module(x, h, path="eager"))):
+        slopes = torch.autograd.grad(sum(t.square().sum() for t in result), wanted, create_graph=True)
+        found.append([*slopes, *torch.autograd.grad(sum(s.square().sum() for s in slopes), wanted)])
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
 
 
@@ -161,7 +234,7 @@ def test_a_weight_turned_in_place_or_of_other_strides_is_read_as_it_lies(name):
 @each
 def test_what_lies_otherwise_or_does_not_fit_is_left_to_the_stack_and_to_torch(name):
     module, x = made(name), torch.randn(4, 2, 3, dtype=torch.float64)
-    h = start(module, 2)
+    h = start(module, (2,))
     served(module, x, h)
     first, more = (h[0], h[1:]) if isinstance(h, tuple) else (h, ())
 
