@@ -97,6 +97,9 @@ struct Call {
     int64_t step_at(int64_t at, int64_t count) const { return reverse ? count - 1 - at : at; }
     int64_t border(int64_t t) const { return reverse ? t + 1 : t; }
 
+    // The first row of step t. Of a state's values that nothing reads later but the next step, two steps are kept by turns.
+    int64_t row_at(const ArrayCode& array, int64_t t) const { return (array.rows < steps * batch ? t & 1 : t) * batch; }
+
     // The override that acts on a state at the border before step t of row b; of several the last one.
     const Override* overriding(int64_t s, int64_t t, int64_t b, int64_t length) const {
         const int64_t at = border(t);
@@ -146,7 +149,7 @@ struct Call {
         }
         for (int64_t s = 0; s < n_states; ++s) {
             const State& state = states[s];
-            if (!state.initial || !in(state.after, n_arrays) || !series(state.after, 0, state.width)) return false;
+            if (!state.initial || !in(state.after, n_arrays) || !series(state.after, 0, state.width, !backward)) return false;
             if (!(backward ? state.initial_gradient : state.final)) return false;
         }
         if (lengths)
@@ -158,9 +161,9 @@ struct Call {
         return slots_fit(backward) && segments_fit() && ends_fit();
     }
 
-    bool series(int64_t array, int64_t column, int64_t width) const {
+    bool series(int64_t array, int64_t column, int64_t width, bool by_turns = false) const {
         const ArrayCode& a = arrays[array];
-        return a.rows >= steps * batch && column >= 0 && width >= 0 && width <= MOST_SIZE && column + width <= a.width &&
+        return a.rows >= (by_turns && steps > 2 ? 2 : steps) * batch && column >= 0 && width >= 0 && width <= MOST_SIZE && column + width <= a.width &&
                a.width <= a.stride;
     }
 
@@ -174,7 +177,7 @@ struct Call {
                 case TILE: good = in(s.index, code.tiles); break;
                 case LANDING: good = in(s.index, code.landings); break;
                 case ROW: good = in(s.index, code.n_rows) && s.width <= code.row_widths[s.index]; break;
-                case SERIES: good = in(s.index, n_arrays) && series(s.index, s.column, s.width); break;
+                case SERIES: good = in(s.index, n_arrays) && series(s.index, s.column, s.width, !backward); break;
                 case BATCH: good = in(s.index, n_arrays) && arrays[s.index].rows >= batch && end <= arrays[s.index].width; break;
                 case VECTOR: good = in(s.index, n_arrays) && arrays[s.index].rows >= 1 && end <= arrays[s.index].width; break;
                 case CONST: good = in(s.index, code.n_constants); break;

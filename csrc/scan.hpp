@@ -257,7 +257,7 @@ template <class T> struct Lane {
 
     T* after(int64_t s, int64_t t, int64_t b) const {
         const ArrayCode& array = call.arrays[call.states[s].after];
-        return (T*)array.base + (t * call.batch + b) * array.stride;
+        return (T*)array.base + (call.row_at(array, t) + b) * array.stride;
     }
 
     T* initial(int64_t s, int64_t b) const { return (T*)call.states[s].initial + b * call.states[s].initial_row; }
@@ -269,7 +269,7 @@ template <class T> struct Lane {
             T** to = row_pointers(i);
             if (slot.kind == SERIES) {
                 const ArrayCode& array = call.arrays[slot.index];
-                T* base = (T*)array.base + t * call.batch * array.stride + slot.column;
+                T* base = (T*)array.base + call.row_at(array, t) * array.stride + slot.column;
                 for (int64_t r = 0; r < active; ++r) to[r] = base + batch[r] * array.stride;
             }
         }
@@ -290,7 +290,7 @@ template <class T> struct Lane {
                         row_rstd<T>(v, segment.width, out);
                 }
             }
-            if (shared(segment_bytes(g)))
+            if (n_mates > 1 && segment_bytes(g) >= SHARED)
                 share(g);
             else
                 run_columns(g, 0, segment.width);
@@ -320,8 +320,6 @@ template <class T> struct Lane {
         }
         return found;
     }
-
-    bool shared(int64_t bytes) const { return n_mates > 1 && bytes >= SHARED; }
 
     // All mates do their columns of a segment, or of the projection where `what` is -1.
     void share(int what) {
@@ -400,7 +398,7 @@ template <class T> struct Lane {
             for (int64_t r = 0; r < active; ++r) x_rows[filled + r] = (const T*)call.x + t * call.x_step + batch[r] * call.x_row;
             filled += active;
         }
-        if (shared(code.x_width * call.input * (int64_t)sizeof(T)))
+        if (n_mates > 1 && code.x_width * call.input * (int64_t)sizeof(T) >= SHARED)
             share(-1);
         else
             project_columns(0, 1);

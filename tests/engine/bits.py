@@ -198,6 +198,14 @@ def any_cut(call: Call, random: Random) -> bool:
     return same_bits([*results, *slopes], [*expected.results, expected.input, *expected.initial])
 
 
+def with_gradient_or_without(call: Call, random: Random) -> bool:
+    """Where nobody will ask for a gradient, memory is used again from step to step."""
+    expected = call.run("native")
+    with torch.no_grad():
+        return same_bits(call.run("native"), expected)
+
+
 CHECKS: dict[str, Callable[[Call, Random], bool]] = {
-    check.__name__: check for check in (run_to_run_and_any_number_of_threads, any_neighbours, any_padding, any_cut)
+    check.__name__: check
+    for check in (run_to_run_and_any_number_of_threads, any_neighbours, any_padding, any_cut, with_gradient_or_without)
 }

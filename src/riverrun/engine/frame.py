@@ -127,8 +127,12 @@ def forward_frame(form: Form, learning: bool, record: tuple[str, ...]) -> Frame:
     for word, (role, key, columns) in draft.arrays():
         if (role, key) == ("after", 0):
             results.append(Result(word, (steps, batch, columns)))
-        elif role == "after" and steps == 1 and not learning and not record:
-            last.append((word, int(key)))  # the only step leaves the final state
+        elif role == "after" and not learning and not record:  # nothing but the next step reads it
+            if steps == 1:
+                last.append((word, int(key)))  # the only step leaves the final state
+            else:
+                draft.words[word + 2] = 2 * batch  # two steps by turns
+                draft.scratch_at(word, (role, key), 2 * batch, columns)
         elif role in ("after", "kept"):
             draft.scratch_at(word, (role, key), steps * batch, columns)
     for index in range(len(program.states)):
