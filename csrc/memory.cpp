@@ -14,7 +14,7 @@ namespace {
 constexpr size_t LINE = 64;
 constexpr size_t MOST = size_t(64) << 20;  // bytes that are kept
 constexpr int PLACES = 16;
-constexpr size_t LARGE = size_t(4) << 20;
+constexpr size_t LARGE = size_t(1) << 20;  // many arrays side by side in one allocation count, too
 constexpr size_t SMALL_PAGE = 4096;
 
 // Stands in the line before the memory that is handed out.

@@ -3,7 +3,8 @@
 Reverse mode on one step. It reads three things: `gradient` leaves (what arrives at each new state), leaves of the step
 itself that do not change with it (biases, vectors, masks, constants), and `saved` leaves: values of the forward step,
 which the adjoint so chooses. Where a function's slope can be told from its value (sigmoid, tanh, exp, sqrt, relu), the
-value is saved, not the argument.
+value is saved, not the argument. What follows from a row alone, its mean and its spread among it, is computed again
+from the row: layer norm so saves one value where it would save four, and memory costs more than a pass over a row.
 
 Gradients of weight matrices are not in it. For the products of one group, with operand v_t [B, m] and arriving gradient
 g_t [B, sum n], dU = sum over t of g_t^T v_t is one product after the loop; so the adjoint only says where g_t is.
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from riverrun.engine.builder import Builder
-from riverrun.engine.program import Node, Program, pruned
+from riverrun.engine.program import ROWWISE, Node, Program, pruned
 
 STATIC = ("bias", "vector", "mask", "const")
+AGAIN = ("add", "sub", "mul", "neg")  # cheap enough to be done twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +45,15 @@ def adjoint(program: Program) -> Adjoint:
     gradient: dict[int, int] = {}  # node of the program -> its gradient, once complete
     groups = {group.operand: group for group in program.groups}
 
+    rows = _rows(program)
+
     def value(index: int) -> int:
         node = program.nodes[index]
-        return build.put(node) if node.op in STATIC else build.leaf("saved", str(index), node.width)
+        if node.op in STATIC:
+            return build.put(node)
+        if index in rows:
+            return build.add(node.op, *map(value, node.inputs), width=node.width)
+        return build.leaf("saved", str(index), node.width)
 
     for state, output in zip(program.states, program.outputs, strict=True):
         leaf = build.leaf("gradient", state, program.nodes[output].width)
@@ -64,6 +72,21 @@ def adjoint(program: Program) -> Adjoint:
             if program.nodes[read].op != "const":
                 arriving.setdefault(read, []).append(part)
     return _finished(program, build, gradient)
+
+
+def _rows(program: Program) -> dict[int, int]:
+    """The nodes that follow from the mean and the spread of one row, and from it: which row that is."""
+    found: dict[int, int] = {}
+    for index, node in enumerate(program.nodes):
+        if node.op in ROWWISE:
+            row = node.inputs[0]
+            if row not in found:  # else that of a row of a row, which would be three passes
+                found[index] = row
+        elif node.op in AGAIN:
+            rows = {found[i] for i in node.inputs if i in found}
+            if len(rows) == 1 and all(i in found or i in rows for i in node.inputs):
+                found[index] = rows.pop()
+    return found
 
 
 def _pull(build: Builder, program: Program, index: int, g: int, value: Callable[[int], int]) -> list[tuple[int, int]]:
