@@ -13,7 +13,7 @@ namespace rr {
 namespace RR_ISA {
 
 enum Status : int { FINE = 0, BAD_CALL = 1, NO_MEMORY = 2 };
-enum Kind : int32_t { TILE, LANDING, ROW, SERIES, BATCH, VECTOR, CONST, STATE, X, CARRY_IN, CARRY_OUT };
+enum Kind : int32_t { TILE, LANDING, ROW, SERIES, BATCH, VECTOR, CONST, STATE, X, CARRY_IN, CARRY_OUT, TOTAL };
 constexpr int MOST_CONSTANTS = 256, MOST_ROWS = 1024;
 constexpr int64_t MOST_SIZE = (int64_t)1 << 31, MOST_THREADS = 1 << 16;  // so that no product of two sizes overflows
 constexpr int64_t HEADER = 24, CODE_HEADER = 16;
@@ -25,7 +25,8 @@ struct ProductCode { int32_t term, n_terms, start, out; };
 struct Term { int32_t operand, weight; };
 struct Projection { int32_t weight, bias, column; };
 struct ConstantCode { int32_t half[2]; };  // of a double, which may not lie on its own border
-struct SumCode { int32_t product, array, column, n, operand, m, out; };  // operand -1: x
+struct SumCode { int32_t kind, array, column, n, operand, m, out; };  // operand -1: x
+enum SumKind : int32_t { OF_SERIES, OF_PRODUCTS, OF_TOTALS };            // the last: of what each row has added up itself
 
 struct ArrayCode { int64_t base, stride, rows, width; };
 struct WeightCode { int64_t base, row_stride, column_stride, K, N, packed; };
@@ -167,6 +168,11 @@ struct Call {
                a.width <= a.stride;
     }
 
+    bool total(int64_t array, int64_t column, int64_t width) const {
+        const ArrayCode& a = arrays[array];
+        return a.rows >= batch && column >= 0 && width >= 0 && width <= MOST_SIZE && column + width <= a.width && a.width <= a.stride;
+    }
+
     bool slots_fit(bool backward) const {
         for (int i = 0; i < code.n_slots; ++i) {
             const SlotCode& s = code.slots[i];
@@ -183,6 +189,7 @@ struct Call {
                 case CONST: good = in(s.index, code.n_constants); break;
                 case X: good = !backward && (code.n_projections || tokens) && end <= code.x_width; break;
                 case STATE: good = in(s.index, n_states) && end <= states[s.index].width; break;
+                case TOTAL: good = backward && in(s.index, n_arrays) && total(s.index, s.column, s.width); break;
                 case CARRY_IN:
                 case CARRY_OUT: good = backward && in(s.index, n_states) && end <= states[s.index].width; break;
                 default: good = false;
@@ -220,7 +227,7 @@ struct Call {
                 const RowOperation& op = code.row_operations[s.row_operation + i];
                 if ((op.op != OP_MEAN && op.op != OP_RSTD) || !slot_at(op.in, s.width) || !slot_at(op.out, s.width)) return false;
                 const int32_t kind = code.slots[op.in].kind, to = code.slots[op.out].kind;
-                if (kind == TILE || kind == LANDING || kind == CONST || (to != ROW && to != SERIES)) return false;
+                if (kind == TILE || kind == LANDING || kind == CONST || (to != ROW && to != SERIES && to != LANDING)) return false;
             }
             for (int i = 0; i < s.n_products; ++i) {
                 const ProductCode& p = code.products[s.product + i];
@@ -245,7 +252,7 @@ struct Call {
 
     bool writable(int64_t slot) const {
         const int32_t kind = code.slots[slot].kind;
-        return kind == TILE || kind == LANDING || kind == ROW || kind == SERIES || kind == CARRY_OUT;
+        return kind == TILE || kind == LANDING || kind == ROW || kind == SERIES || kind == CARRY_OUT || kind == TOTAL;
     }
 
     static int inputs_of(int32_t op) {
@@ -265,8 +272,9 @@ struct Call {
             if (!in(code.padded[i], n_arrays) || !series(code.padded[i], 0, arrays[code.padded[i]].width)) return false;
         for (int i = 0; i < code.n_sums; ++i) {
             const SumCode& s = code.sums[i];
-            if (!in(s.array, n_arrays) || !in(s.out, n_arrays) || s.n < 0 || !series(s.array, s.column, s.n)) return false;
-            if (!s.product) {
+            if (!in(s.array, n_arrays) || !in(s.out, n_arrays) || s.n < 0 || !in(s.kind, 3)) return false;
+            if (!(s.kind == OF_TOTALS ? total(s.array, s.column, s.n) : series(s.array, s.column, s.n))) return false;
+            if (s.kind != OF_PRODUCTS) {
                 if (arrays[s.out].width < s.n || arrays[s.out].rows < 1) return false;
                 continue;
             }

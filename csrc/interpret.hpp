@@ -164,16 +164,18 @@ template <class T> RR_INLINE T mean_of_row(const T* v, int64_t n) {
     return row_sum<T>(v, n, [](Vector<T> x) __attribute__((always_inline)) { return x; }) / T(n);
 }
 
-// The mean of v[0..n) at every place of out[0..n), which may be v.
-template <class T> void row_mean(const T* v, int64_t n, T* out) { fill_row<T>(mean_of_row<T>(v, n), n, out); }
+// The mean of v[0..n) at every place of out[0..columns); out may be v.
+template <class T> void row_mean(const T* v, int64_t n, T* out, int64_t columns) {
+    fill_row<T>(mean_of_row<T>(v, n), columns, out);
+}
 
-// 1 / sqrt(variance of v[0..n) + 1e-5) at every place of out[0..n), which may be v.
-template <class T> void row_rstd(const T* v, int64_t n, T* out) {
+// 1 / sqrt(variance of v[0..n) + 1e-5) at every place of out[0..columns); out may be v.
+template <class T> void row_rstd(const T* v, int64_t n, T* out, int64_t columns) {
     const T mean = mean_of_row<T>(v, n);
     T squares = row_sum<T>(v, n, [=](Vector<T> x) __attribute__((always_inline)) { return (x - mean) * (x - mean); });
     const T variance = squares / T(n);
     Vector<T> root = sqrt_<T>(broadcast<T>(variance + T(1e-5)));
-    fill_row<T>(T(1) / root[0], n, out);
+    fill_row<T>(T(1) / root[0], columns, out);
 }
 
 }  // namespace RR_ISA

@@ -205,6 +205,10 @@ template <class T> struct Lane {
                     default: to[r] = nullptr;
                 }
         }
+        for (int i = 0; first && i < code.n_row_operations; ++i) {  // the first one's, since it does the row operations
+            const int out = code.row_operations[i].out;
+            if (code.slots[out].kind == LANDING) memcpy(row_pointers(out), ((Lane*)first)->row_pointers(out), most * sizeof(T*));
+        }
         int count = 0;
         for (int g = 0; g < code.n_segments; ++g) {
             const SegmentCode& segment = code.segments[g];
@@ -238,7 +242,7 @@ template <class T> struct Lane {
         }
         for (int i = 0; i < call.code.n_slots; ++i) {
             const SlotCode& slot = call.code.slots[i];
-            if (slot.kind != BATCH) continue;
+            if (slot.kind != BATCH && slot.kind != TOTAL) continue;
             const ArrayCode& array = call.arrays[slot.index];
             for (int64_t r = 0; r < rows; ++r) row_pointers(i)[r] = (T*)array.base + batch[r] * array.stride + slot.column;
         }
@@ -284,10 +288,12 @@ template <class T> struct Lane {
                 for (int64_t r = 0; r < active; ++r) {
                     const T* v = row_pointers(op.in)[r];
                     T* out = row_pointers(op.out)[r];
+                    const bool tile = code.slots[op.out].kind == LANDING && segment.width > tile_columns;
+                    const int64_t columns = tile ? tile_columns : segment.width;
                     if (op.op == OP_MEAN)
-                        row_mean<T>(v, segment.width, out);
+                        row_mean<T>(v, segment.width, out, columns);
                     else
-                        row_rstd<T>(v, segment.width, out);
+                        row_rstd<T>(v, segment.width, out, columns);
                 }
             }
             if (n_mates > 1 && segment_bytes(g) >= SHARED)
@@ -330,7 +336,7 @@ template <class T> struct Lane {
             mate.filled = filled;
             for (int i = 0; i < call.code.n_slots; ++i) {
                 const int kind = call.code.slots[i].kind;
-                if (kind == SERIES || kind == STATE || kind == X || kind == BATCH || kind == CARRY_IN || kind == CARRY_OUT)
+                if (kind == SERIES || kind == STATE || kind == X || kind == BATCH || kind == TOTAL || kind == CARRY_IN || kind == CARRY_OUT)
                     memcpy(mate.row_pointers(i), row_pointers(i), active * sizeof(T*));
             }
         }
@@ -479,6 +485,12 @@ template <class T> struct Lane {
                 else
                     memset(last[s * BLOCK + r], 0, state.width * sizeof(T));
             }
+        for (int i = 0; i < code.n_sums; ++i) {
+            const SumCode& sum = code.sums[i];
+            if (sum.kind != OF_TOTALS) continue;
+            const ArrayCode& array = call.arrays[sum.array];
+            for (int64_t r = 0; r < rows; ++r) memset((T*)array.base + batch[r] * array.stride + sum.column, 0, sum.n * sizeof(T));
+        }
         for (int64_t at = steps - 1; at >= 0; --at) {
             const int64_t t = call.step_at(at, steps);
             activate(t);
@@ -634,7 +646,7 @@ inline int together(const Code& code, int i, int* which) {
     int64_t columns = 0;
     for (int k = 0; k < code.n_sums; ++k) {
         const SumCode& sum = code.sums[k];
-        if (!sum.product || sum.array != first.array || sum.column != first.column || sum.n != first.n) continue;
+        if (sum.kind != OF_PRODUCTS || sum.array != first.array || sum.column != first.column || sum.n != first.n) continue;
         if (count == TOGETHER || (count && columns + sum.m > SHARING)) {
             if (k > i && which[0] == i) return count;
             count = 0;
@@ -655,30 +667,37 @@ template <class T> void sums_work(void* context, int part) {
     int which[TOGETHER];
     int64_t panels = 0;
     for (int i = 0; i < call.code.n_sums; ++i) {
-        if (!call.code.sums[i].product) continue;
+        if (call.code.sums[i].kind != OF_PRODUCTS) continue;
         int64_t found = 0;
         for (int k = together(call.code, i, which); k-- > 0;) found += panels_of<T>(call.code.sums[which[k]].m);
         panels = found > panels ? found : panels;
     }
     const size_t scratch_size = panels ? gradient_scratch<T>(R, panels) : 0;
     Arena arena;
-    if (!arena.make(room<const T*>(R) + TOGETHER * room<const T*>(R) + room<T>(scratch_size))) {
+    const int64_t most = R > call.batch ? R : call.batch;
+    if (!arena.make(room<const T*>(most) + TOGETHER * room<const T*>(R) + room<T>(scratch_size))) {
         pass.status = NO_MEMORY;
         return;
     }
-    const T** g = arena.take<const T*>(R);
+    const T** g = arena.take<const T*>(most);
     const T** v[TOGETHER];
     for (int k = 0; k < TOGETHER; ++k) v[k] = arena.take<const T*>(R);
     T* scratch = arena.take<T>(scratch_size);
     for (int i = 0; i < call.code.n_sums; ++i) {
         const SumCode& sum = call.code.sums[i];
         const int64_t n0 = cut(sum.n, part, pass.parts), n1 = cut(sum.n, part + 1, pass.parts);
-        const int count = sum.product ? together(call.code, i, which) : 0;
-        if (n0 == n1 || (sum.product && !count)) continue;
+        const bool product = sum.kind == OF_PRODUCTS;
+        const int count = product ? together(call.code, i, which) : 0;
+        if (n0 == n1 || (product && !count)) continue;
         const ArrayCode& array = call.arrays[sum.array];
+        if (sum.kind == OF_TOTALS) {
+            for (int64_t b = 0; b < call.batch; ++b) g[b] = (const T*)array.base + b * array.stride + sum.column;
+            column_sums<T>(call.batch, g, n0, n1, (T*)call.arrays[sum.out].base);
+            continue;
+        }
         for (int64_t q = 0; q < R; ++q)
             g[q] = (const T*)array.base + (job.t_of[q] * call.batch + job.b_of[q]) * array.stride + sum.column;
-        if (!sum.product) {
+        if (!product) {
             column_sums<T>(R, g, n0, n1, (T*)call.arrays[sum.out].base);
             continue;
         }

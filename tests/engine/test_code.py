@@ -11,7 +11,7 @@ from engine.steps import STEPS, program_of
 from engine.test_segments import REWRITES
 
 from riverrun.engine import segments
-from riverrun.engine.code import backward_code, forward_code
+from riverrun.engine.code import OF_PRODUCTS, OF_SERIES, OF_TOTALS, backward_code, forward_code
 from riverrun.engine.segments import OPERATIONS, X
 
 SIZES = (("H", 6), ("O", 9), ("I", 5))
@@ -54,8 +54,9 @@ def test_every_weight_gets_its_gradient_from_one_sum_as_wide_as_it_is(name, rewr
     assert all(count == sum(n.op == "matmul" and f"U.{n.key}" == key for n in program.nodes) or count == 1
                for key, count in named.items())  # fmt: skip
     for sum_, words in zip(code.sums, found["sums"], strict=True):
-        product, _, _, n, _, m, _ = words
-        assert (bool(product), n, m) == (bool(sum_.m), sum(sum_.widths), sum_.m)
+        kind, array, _, n, _, m, _ = words
+        of = OF_PRODUCTS if sum_.m else OF_TOTALS if code.arrays[array].role == "total" else OF_SERIES
+        assert (kind, n, m) == (of, sum(sum_.widths), sum_.m)
         for key, width in zip(sum_.names, sum_.widths, strict=True):
             assert shapes[key] == ((width, sum_.m) if sum_.m else (width,))
 
@@ -100,4 +101,4 @@ def test_the_numbers_of_operations_and_kinds_are_those_of_the_library():
             theirs[name.strip()[3:].lower()] = int(number)
     assert theirs == OPERATIONS
     kinds = (csrc / "call.hpp").read_text(encoding="utf-8").partition("enum Kind : int32_t { ")[2].partition(" };")[0]
-    assert [getattr(segments, kind) for kind in kinds.split(", ")] == list(range(11))
+    assert [getattr(segments, kind) for kind in kinds.split(", ")] == list(range(12))

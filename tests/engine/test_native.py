@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from engine.bits import threads
 from engine.calls import drawn, furthest, same_bits
 from engine.steps import STEPS, gradients, program_of, weighed
 from hypothesis import given, settings
@@ -312,6 +313,18 @@ def test_without_gradient_and_with_records_the_bits_are_the_same(name):
         free = call.run("native")
         assert same_bits(free, plain)
         assert all(t.grad_fn is None for t in free)
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["peephole", "gru"])
+def test_one_row_whose_columns_the_threads_share_has_the_bits_of_one_thread(name):
+    """The means of a row are the first thread's, and the others read them."""
+    call = drawn(layer_norm(program_of(name)), dtype=torch.float32, T=2, B=1, I=300, H=600, scale=0.05)
+    with threads(1):
+        expected = call.run_with_gradients("native")
+    for count in (2, 3):
+        with threads(count):
+            assert same_bits(call.run_with_gradients("native"), expected)
 
 
 @needs_library

@@ -126,14 +126,17 @@ class Step:
             begin = 0 if slot.kind in (TILE, LANDING) else first
             return array[:, begin : begin + count]
 
+        rowwise = [code.slots[out] for segment in code.segments for _, _, out in segment.row_operations]
         for segment in code.segments:
             for op, read, out in segment.row_operations:
-                assert code.slots[out].kind in (ROW, SERIES)
-                view(out, 0, segment.width)[:] = APPLY[NAMES[op]](view(read, 0, segment.width))
+                assert code.slots[out].kind in (ROW, SERIES, LANDING)
+                count = min(BLOCK, segment.width) if code.slots[out].kind == LANDING else segment.width
+                value = APPLY[NAMES[op]](view(read, 0, segment.width))
+                view(out, 0, count)[:] = np.broadcast_to(value, (ROWS, segment.width))[:, :count]
             for first in range(0, segment.width, BLOCK):
                 count = min(BLOCK, segment.width - first)
                 for slot in code.slots:
-                    if slot.kind in (TILE, LANDING):
+                    if slot.kind in (TILE, LANDING) and slot not in rowwise:
                         memory[slot.kind, slot.number][:] = nan
                 for product in segment.products:
                     z = 0 if product.start < 0 else view(product.start, first, count)

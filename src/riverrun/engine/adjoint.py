@@ -118,11 +118,11 @@ def _pull(build: Builder, program: Program, index: int, g: int, value: Callable[
     if node.op in ("sigmoid", "tanh"):
         return [(v, build.add(f"{node.op}_grad", g, value(index)))]
     if node.op == "mean":
-        return [(v, build.add("mean", g))]
+        return [(v, _mean(build, g))]
     if node.op == "rstd":
         centred = build.add("sub", value(v), build.add("mean", value(v)))
-        cube = build.times(value(index), build.add("square", value(index)))
-        slope = build.times(build.times(cube, centred), build.add("mean", g))
+        normed = build.times(centred, value(index))  # which layer norm has, too
+        slope = build.times(build.times(normed, build.add("square", value(index))), _mean(build, g))
         return [(v, build.add("neg", slope))]
     if node.op == "log":
         return [(v, build.add("div", g, value(v)))]
@@ -136,6 +136,12 @@ def _pull(build: Builder, program: Program, index: int, g: int, value: Callable[
         "abs": lambda: build.add("sign", value(v)),
     }
     return [(v, build.times(g, slopes[node.op]()))]
+
+
+def _mean(build: Builder, g: int) -> int:
+    """The mean of a row; a sign is drawn out, so that no row is written for it."""
+    node = build.nodes[g]
+    return build.add("neg", build.add("mean", *node.inputs)) if node.op == "neg" else build.add("mean", g)
 
 
 def _finished(program: Program, build: Builder, gradient: dict[int, int]) -> Adjoint:

@@ -22,6 +22,7 @@ from riverrun.engine.segments import (
     CARRY_OUT,
     SERIES,
     STATE,
+    TOTAL,
     VECTOR,
     Segments,
     Slot,
@@ -29,6 +30,7 @@ from riverrun.engine.segments import (
     segmented,
 )
 
+OF_SERIES, OF_PRODUCTS, OF_TOTALS = range(3)  # sums, as in csrc/call.hpp
 Sizes = tuple[tuple[str, int], ...]  # what `lower.measure` found, as something that can be a key
 
 
@@ -38,6 +40,7 @@ class Array(NamedTuple):
     role     after: a state after every step (key: which)       kept: a node's value at every step (key: the node)
              mask, vector: as passed (key: its name)            columns: gradients side by side (key: which buffer)
              sum: a gradient summed over steps and rows (key: the number of the sum)
+             total: gradients that each row of the batch adds up over its steps, [B, width]
     """
 
     role: str
@@ -173,8 +176,14 @@ def backward_code(
     for which, group in enumerate(program.groups):
         columns.put(which, [gradient_of[m] for m in group.members if m in gradient_of])
     columns.put(-1, [index for _, index in back.x])
-    columns.put(-2, [index for _, index in back.rows])
     places = {index: [slot] for index, slot in columns.places.items()}
+    nodes, totals = list(back.nodes), _Columns(names, back.nodes, TOTAL)
+    totals.put(0, [index for _, index in back.rows if index not in columns.places])
+    for index, slot in totals.places.items():  # the total goes on where the step after this one has left it
+        leaves[len(nodes)] = slot
+        places[len(nodes) + 1] = [slot]
+        symbol = nodes[index].width
+        nodes += [Node("total", key=str(index), width=symbol), Node("add", (index, len(nodes)), width=symbol)]
     for which, index in enumerate(back.states):
         if index >= 0:
             width = names.sizes[program.state_widths[which]]
@@ -186,7 +195,7 @@ def backward_code(
         keys = [program.nodes[m].key for m in members if m in gradient_of]
         return [(i, names.weight(f"U.{key}", False)) for i, key in zip(node.inputs, keys, strict=True)]
 
-    segments = segmented(back.nodes, names.width, leaves, places, terms)
+    segments = segmented(nodes, names.width, leaves, places, terms)
     slots = dict.fromkeys(segments.slots)
     sums: list[Sum] = []
     words: list[tuple[int, ...]] = []
@@ -195,13 +204,14 @@ def backward_code(
         slots.setdefault(slot)
         return list(slots).index(slot)
 
-    def add(parts: Sequence[tuple[str, int]], operand: Slot | None, m: int) -> None:
+    def add(parts: Sequence[tuple[str, int]], operand: Slot | None, m: int, columns: _Columns = columns) -> None:
         for run in columns.runs(parts):
             found = Sum(tuple(name for name, _ in run), tuple(columns.places[i].width for _, i in run), m)
             first = columns.places[run[0][1]]
+            kind = OF_TOTALS if columns is totals else OF_PRODUCTS if m else OF_SERIES
             out = names.array("sum", len(sums), m or sum(found.widths))
             at = -1 if operand is None else slot_number(operand)
-            words.append((int(m > 0), first.number, first.column, sum(found.widths), at, m, out))
+            words.append((kind, first.number, first.column, sum(found.widths), at, m, out))
             sums.append(found)
 
     for group in program.groups:
@@ -210,7 +220,8 @@ def backward_code(
         add(parts, operand, operand.width)
     add([(f"W.{key}", index) for key, index in back.x], None, names.sizes["I"])
     add([(f"b.{key}", index) for key, index in back.x if key in biases], None, 0)
-    add([(key, index) for key, index in back.rows], None, 0)
+    add([(key, index) for key, index in back.rows if index in columns.places], None, 0)
+    add([(key, index) for key, index in back.rows if index not in columns.places], None, 0, totals)
     input_terms = [
         (slot_number(columns.places[index]), names.weight(f"W.{key}", False)) for key, index in back.x if to_input
     ]
@@ -230,10 +241,13 @@ def _saved(names: _Names, index: int) -> Slot:
 
 
 class _Columns:
-    """Where gradients are left for the sums after the loop: those of one group side by side in one buffer."""
+    """Where gradients are left for the sums after the loop: those of one group side by side in one buffer.
 
-    def __init__(self, names: _Names, nodes: Sequence[Node]) -> None:
-        self.names, self.nodes = names, nodes
+    kind: SERIES, of every step, or TOTAL, of all steps.
+    """
+
+    def __init__(self, names: _Names, nodes: Sequence[Node], kind: int = SERIES) -> None:
+        self.names, self.nodes, self.kind = names, nodes, kind
         self.places: dict[int, Slot] = {}
 
     def put(self, buffer: int, indices: Iterable[int]) -> None:
@@ -241,9 +255,10 @@ class _Columns:
         new = [i for i in dict.fromkeys(indices) if i not in self.places]
         widths = [self.names.width(self.nodes[i]) for i in new]
         if new:
-            array, column = self.names.array("columns", buffer, sum(widths)), 0
+            role = "total" if self.kind == TOTAL else "columns"
+            array, column = self.names.array(role, buffer, sum(widths)), 0
             for index, width in zip(new, widths, strict=True):
-                self.places[index] = Slot(SERIES, array, width, column)
+                self.places[index] = Slot(self.kind, array, width, column)
                 column += width
 
     def runs(self, parts: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:

@@ -157,6 +157,8 @@ def backward_frame(form: Form, record: tuple[str, ...], needed: tuple[bool, ...]
             draft.kept.append((word, before.where[role, key][0] * form.dtype.itemsize))
         elif role == "columns":
             draft.scratch_at(word, (role, key), steps * batch, draft.words[word + 1])
+        elif role == "total":
+            draft.scratch_at(word, (role, key), batch, columns)
         elif role == "sum":
             names, widths, m = draft.code.sums[int(key)]
             numbers = tuple(form.number(name) for name in names)
@@ -249,6 +251,8 @@ class _Draft:
             rows = rows if stepwise else batch
         elif role == "columns":
             distance = _apart(columns, form.dtype.itemsize)
+        elif role == "total":
+            rows = batch
         elif role == "sum":
             of = self.code.sums[int(key)]
             rows = sum(of.widths) if of.m else 1

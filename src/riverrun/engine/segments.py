@@ -4,7 +4,8 @@ The engine works on a tile, some rows by 64 columns, that stays in the first cac
 in it, and every operation that needs nothing but them follows at once. Only a product or a row's mean needs a whole
 row of something; there a segment ends. So a step is a list of segments, each
 
-    row operations      mean, rstd: over whole rows that earlier segments have left
+    row operations      mean, rstd: over whole rows that earlier segments have left; one value for a row, so that a
+                        tile of it stands for all columns
     products            [rows, m] @ [m, n] for these columns, from zero or from a row, as x.k + U.k @ v starts from x.k
     instructions        elementwise, over the tile
 
@@ -28,7 +29,7 @@ OPERATIONS = {
         )
     )
 } | {"mean": 100, "rstd": 101}  # fmt: skip
-TILE, LANDING, ROW, SERIES, BATCH, VECTOR, CONST, STATE, X, CARRY_IN, CARRY_OUT = range(11)
+TILE, LANDING, ROW, SERIES, BATCH, VECTOR, CONST, STATE, X, CARRY_IN, CARRY_OUT, TOTAL = range(12)
 
 
 class Slot(NamedTuple):
@@ -143,7 +144,9 @@ class _Lowering:
             if index in self.terms or self.nodes[index].op in ("mean", "rstd") or self._apart(i, index)
         }
         self.crossing |= {start for _, start in self.lands.values()}
-        segments, tiles, landings = [], 0, 0
+        self.alike = self._alike()
+        self.landings = max(sum(i in self.terms or i in self.lands for i in members) for members in found.values())
+        segments, tiles, landings = [], 0, self.landings + len(self.alike)
         for (_, width), members in sorted(found.items(), key=lambda item: item[0][0]):
             segment, more_tiles, more_landings = self._segment(width, members)
             segments.append(segment)
@@ -151,6 +154,16 @@ class _Lowering:
         return Segments(
             tuple(self.slots), tuple(segments), tiles, landings, tuple(self.rows), tuple(self.constants)
         )  # fmt: skip
+
+    def _alike(self) -> dict[int, int]:
+        """The row operations whose result only tiles read, numbered."""
+        read_whole = {i for index in self.terms for i in self.inputs[index]} | {
+            start for _, start in self.lands.values()
+        }
+        read_whole |= {self.inputs[i][0] for i, node in enumerate(self.nodes) if node.op in ("mean", "rstd")}
+        read_whole |= set(self.places)
+        found = [i for i, node in enumerate(self.nodes) if node.op in ("mean", "rstd") and i not in read_whole]
+        return {index: number for number, index in enumerate(found)}
 
     def _apart(self, read: int, reader: int) -> bool:
         return self.segment_of.get(read) != self.segment_of.get(reader)
@@ -188,9 +201,11 @@ class _Lowering:
             if not node.inputs:
                 code += [("copy", (index,), ~self._put(place)) for place in self.places[index]]
                 continue
-            home = self._home(index)
+            home = None if index in self.alike else self._home(index)
             if node.op in ("mean", "rstd"):
-                if home is None:
+                if index in self.alike:
+                    home = Slot(LANDING, self.landings + self.alike[index], width)
+                elif home is None:
                     self.rows.append(width)
                     home = Slot(ROW, len(self.rows) - 1, width)
                 self.slot_of[index] = self._put(home)
