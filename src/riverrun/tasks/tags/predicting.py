@@ -67,11 +67,10 @@ def recognised(name: str, table: Sequence[str], coder: TagCoder) -> Layout | Non
     the same number of columns between tabs in every line, and the tags become a last one.
     """
     column = coder.form.names[coder.form.tag] if coder.form.names and coder.form.tag is not None else ""
-    words = [line.rstrip("\r\n") for line in table if line.strip() and not line.startswith(DOCSTART)]
-    numbered = [line for line in words if not line.startswith("#")]
-    if name.lower().endswith((".conllu", ".conllup")) or (
-        numbered and len(numbered[0].split("\t")) == len(CONLLU) and numbered[0][:1].isdigit()
-    ):
+    words = [line.rstrip("\r\n") for line in table if line.strip() and not line.startswith((DOCSTART, "# "))]
+    first = next((line for line in words if not line.startswith("#")), "")
+    numbered = len(first.split("\t")) == len(CONLLU) and first[:1].isdigit()
+    if numbered or name.lower().endswith((".conllu", ".conllup")):
         return layout(iter(table), column, plus=True)[0]
     if not words or (name == TEXT and len(table) < 2):
         return None
