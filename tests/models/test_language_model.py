@@ -11,8 +11,6 @@ from torch import nn
 from riverrun.cells import Cell, names, tanh
 from riverrun.data.batch import Batch
 from riverrun.layers.masks import dropout
-from riverrun.models.files import build
-from riverrun.models.fixed_window import FixedWindow
 from riverrun.models.language_model import LanguageModel
 from riverrun.models.loss import activity, temporal_activity
 from riverrun.models.options import LanguageModelOptions
@@ -252,8 +250,3 @@ def test_under_bfloat16_the_loss_is_in_float32():
     assert loss.total.dtype == loss.nats.dtype == torch.float32
     exact = ours.loss(batch(), None)
     assert abs(float(loss.nats - exact.nats)) < 0.02 * float(exact.nats)
-
-
-def test_build_looks_the_model_up_by_its_name():
-    assert isinstance(build(options(), V), LanguageModel)
-    assert isinstance(build(options(model="window"), V), FixedWindow)

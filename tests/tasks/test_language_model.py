@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from riverrun.cells.elman import Elman
 from riverrun.errors import UsageError
+from riverrun.models.fixed_window import FixedWindow
+from riverrun.models.language_model import LanguageModel
 from riverrun.tasks import find
 from riverrun.training.loop import fit
 
@@ -85,3 +88,12 @@ def test_lanes_are_shared_by_processes(journey):
     assert np.array_equal(torch.cat([part.inputs for part in parts], 1), whole.inputs)
     with pytest.raises(UsageError, match="lanes: 4 cannot be shared by 3 processes"):
         TASK.batches(prepared, replace(training), world=3)
+
+
+def test_the_options_say_which_network_it_is(journey):
+    _, prepared, sections, _ = journey
+    assert isinstance(TASK.model(sections["model"], prepared.coder), LanguageModel)
+    window = replace(sections["model"], model="window")
+    assert isinstance(TASK.model(window, prepared.coder), FixedWindow)
+    with pytest.raises(UsageError, match="fixed-window network has none"):
+        TASK.model(window, prepared.coder, cell=Elman)
