@@ -55,7 +55,7 @@ def run(options: dict[str, Any], files: dict[str, str], *, baselines: bool) -> d
     torch.manual_seed(training.seed)
     model = TASK.model(options["model"], prepared.coder)
     device = choose_device(training.device)
-    precision = choose_precision(training.precision, device, rows=training.rows)
+    precision = choose_precision(training.precision, device, rows=training.rows, ragged=training.ragged)
     print("\n".join(prepared.lines()))
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {precision.name}, {steps} steps an epoch")
     curve: list[dict[str, float]] = []

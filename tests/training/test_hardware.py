@@ -38,6 +38,8 @@ def test_auto_is_float32_for_a_handful_of_lanes(monkeypatch):
     monkeypatch.setattr(hardware, "_cpu_multiplies_bfloat16", lambda: True)
     assert choose_precision("auto", CPU, rows=1).products is None
     assert choose_precision("auto", CPU, rows=8).products is torch.bfloat16
+    assert choose_precision("auto", CPU, rows=8, ragged=True).products is None
+    assert choose_precision("bfloat16", CPU, rows=8, ragged=True).products is torch.bfloat16
 
 
 def test_a_torch_without_the_list_of_capabilities_is_asked_for_amx(monkeypatch):

@@ -90,7 +90,7 @@ def assemble(
     task, training = tasks.find(configuration.task), configuration.sections["training"]
     device = hardware.choose_device(training.device)
     ranks = distributed.connect(device)
-    precision = hardware.choose_precision(training.precision, device, rows=training.rows)
+    precision = hardware.choose_precision(training.precision, device, rows=training.rows, ragged=training.ragged)
     hardware.use_threads(training.threads)
     if training.tensorboard:
         TensorBoard.needed()

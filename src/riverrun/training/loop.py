@@ -137,7 +137,9 @@ class _Run:
         self.device = hardware.choose_device(options.device)
         if self.device.type == "cuda" and self.device.index is None:
             self.device = torch.device("cuda", self.ranks.local)
-        self.precision = hardware.choose_precision(options.precision, self.device, rows=options.rows)
+        self.precision = hardware.choose_precision(
+            options.precision, self.device, rows=options.rows, ragged=options.ragged
+        )
         hardware.use_threads(options.threads)
         _seed(options.seed + 1_000_003 * self.ranks.rank)  # ranks draw different masks
         self.model = model.to(device=self.device, dtype=self.precision.weights)

@@ -104,6 +104,11 @@ class TrainingOptions(ABC):
 
     @property
     @abstractmethod
+    def ragged(self) -> bool:
+        """Whether the sequences of a batch have different lengths."""
+
+    @property
+    @abstractmethod
     def selects(self) -> bool:
         """True where training looks at a validation part."""
 
@@ -142,6 +147,11 @@ class StreamTraining(TrainingOptions):
         return self.lanes
 
     @property
+    def ragged(self) -> bool:
+        """Never: a window is cut from all lanes alike."""
+        return False
+
+    @property
     def selects(self) -> bool:
         """True where training looks at a validation part: early stopping, plateau, the trigger of averaged SGD, or an
         evaluation every so many steps."""
@@ -164,6 +174,11 @@ class ExampleTraining(TrainingOptions):
     def rows(self) -> int:
         """The most examples in a batch."""
         return self.batch
+
+    @property
+    def ragged(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def selects(self) -> bool:
