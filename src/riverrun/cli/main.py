@@ -19,9 +19,12 @@ from riverrun.cli.flags import Parser
 from riverrun.errors import OptionError, RiverrunError, UsageError, nearest
 
 INTERRUPTED = 130
-# How OpenMP's threads wait for each other. By default they spin, which on a machine that others use, too, made 40 steps
-# of a small model take minutes instead of 5 seconds. It is read once, when torch is loaded; a user's own choice holds.
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+# How long OpenMP's threads spin while they wait for each other, read once, when torch is loaded; a user's own choice
+# holds. By default it is so long that beside other busy processes 40 steps of a small model took five minutes; with
+# 10,000 turns one, and a quiet machine shows no difference. (Sleeping at once, `passive`: 5 s, but then a quiet machine
+# trains at 0.6 of its speed.)
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+SPINS = "10000"
 # Verb -> its module. A verb stands here once it works.
 VERBS = {
     "train": "riverrun.cli.train",
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. No RiverrunError, interrupt or lack of memory shows a traceback."""
     given = list(sys.argv[1:] if argv is None else argv)
     if not any(name in os.environ for name in WAITING):
-        os.environ[WAITING[0]] = "passive"
+        os.environ[WAITING[0]] = SPINS
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter gets its number
