@@ -33,7 +33,6 @@ constexpr int LOT = 64;      // rows of the input's gradient at once
 constexpr int TOGETHER = 4;  // gradients of weights that are computed together, at most, and
 constexpr int64_t SHARING = 2560;  // how many columns they have in all
 constexpr int64_t SHARED = 768 << 10;  // bytes of weights from which threads share the columns of a batch of one row
-constexpr int64_t WORTH = 1 << 20;     // multiplications of a chunk of x from which they share its steps
 
 // Memory of one call or one thread, taken in pieces; `fail` where there was none.
 struct Arena {
@@ -127,8 +126,7 @@ template <class T> struct Lane {
     Lane** mates = nullptr;
     int n_mates = 1;
     int64_t filled = 0;  // rows of the chunk of x
-    int phase = 0;       // the segment that the mates are at, or which part of the projection they share
-    static constexpr int COLUMNS_OF_X = -1, STEPS_OF_X = -2;
+    int phase = 0;       // the segment that the mates are at, -1: the projection
 
     explicit Lane(const Call& c, const Packed<T>* w) : call(c), weights(w) {}
 
@@ -329,7 +327,7 @@ template <class T> struct Lane {
         return found;
     }
 
-    // All mates do their columns of a segment, or their columns or steps of the projection.
+    // All mates do their columns of a segment, or of the projection where `what` is -1.
     void share(int what) {
         phase = what;
         for (int m = 1; m < n_mates; ++m) {
@@ -348,9 +346,7 @@ template <class T> struct Lane {
     static void share_work(void* context, int part) {
         Lane& first = *(Lane*)context;
         Lane& mate = *first.mates[part];
-        if (first.phase == COLUMNS_OF_X) return mate.project_columns(part, first.n_mates, 0, mate.filled);
-        if (first.phase == STEPS_OF_X)
-            return mate.project_columns(0, 1, mate.filled * part / first.n_mates, mate.filled * (part + 1) / first.n_mates);
+        if (first.phase < 0) return mate.project_columns(part, first.n_mates);
         const int64_t width = first.call.code.segments[first.phase].width;
         mate.run_columns(first.phase, border_of(width, part, first.n_mates), border_of(width, part + 1, first.n_mates));
     }
@@ -409,29 +405,26 @@ template <class T> struct Lane {
             filled += active;
         }
         if (n_mates > 1 && code.x_width * call.input * (int64_t)sizeof(T) >= SHARED)
-            share(COLUMNS_OF_X);
-        else if (n_mates > 1 && filled * code.x_width * call.input >= WORTH)
-            share(STEPS_OF_X);
+            share(-1);
         else
-            project_columns(0, 1, 0, filled);
+            project_columns(0, 1);
         return count;
     }
 
-    // One part of the columns of every W.k x + b.k, for rows [from, to) of the chunk.
-    void project_columns(int part, int parts, int64_t from, int64_t to) {
-        if (from == to) return;
+    // One part of the columns of every W.k x + b.k.
+    void project_columns(int part, int parts) {
         const Code& code = call.code;
         for (int i = 0; i < code.n_projections; ++i) {
             const Projection& p = code.projections[i];
             const int64_t N = weights[p.weight].N, n0 = border_of(N, part, parts), n1 = border_of(N, part + 1, parts);
             if (n0 == n1) continue;
-            for (int64_t r = from; r < to; ++r) x_out[r] = x_chunk + r * x_stride + p.column + n0;
+            for (int64_t r = 0; r < filled; ++r) x_out[r] = x_chunk + r * x_stride + p.column + n0;
             const T* const* start = nullptr;
             if (p.bias >= 0) {
-                for (int64_t r = from; r < to; ++r) x_start[r] = (const T*)call.arrays[p.bias].base + n0;
-                start = x_start + from;
+                for (int64_t r = 0; r < filled; ++r) x_start[r] = (const T*)call.arrays[p.bias].base + n0;
+                start = x_start;
             }
-            product<T>(to - from, x_rows + from, weights[p.weight], n0, n1 - n0, start, x_out + from);
+            product<T>(filled, x_rows, weights[p.weight], n0, n1 - n0, start, x_out);
         }
     }
 
@@ -557,7 +550,7 @@ template <class T> struct Lane {
     }
 };
 
-// A lane with its mates: as many as there are threads, where there is but one row, and its weights are many or its steps.
+// A lane with its mates: as many as there are threads, where there is but one row and its weights are many.
 template <class T> struct Crew {
     static constexpr int MOST = 16;
     Lane<T>* lanes[MOST];
@@ -566,9 +559,7 @@ template <class T> struct Crew {
     bool make(const Call& call, const Packed<T>* weights, int64_t most, bool backward, int64_t threads) {
         int64_t bytes = 0;
         for (int64_t i = 0; i < call.n_weights; ++i) bytes += weights[i].K * weights[i].N * (int64_t)sizeof(T);
-        const int64_t ahead = call.steps < AHEAD ? call.steps : AHEAD;
-        const bool many = bytes >= SHARED || (!backward && ahead * call.input * call.code.x_width >= WORTH);
-        const int wanted = !many || threads < 2 ? 1 : threads < MOST ? (int)threads : MOST;
+        const int wanted = bytes < SHARED || threads < 2 ? 1 : threads < MOST ? (int)threads : MOST;
         for (; count < wanted; ++count) {
             Lane<T>* lane = new (std::nothrow) Lane<T>(call, weights);
             if (!lane) return false;

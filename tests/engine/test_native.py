@@ -328,19 +328,6 @@ def test_one_row_whose_columns_the_threads_share_has_the_bits_of_one_thread(name
 
 
 @needs_library
-@pytest.mark.parametrize("name", ["lstm", "straight"])
-@pytest.mark.parametrize("reverse", [True, False])
-def test_one_row_of_many_steps_whose_projection_the_threads_share_has_the_bits_of_one_thread(name, reverse):
-    call = drawn(name, dtype=torch.float32, T=300, B=1, I=120, H=70, reverse=reverse, ragged=reverse, scale=0.1)
-    with torch.no_grad():
-        with threads(1):
-            expected = call.run("native")
-        for count in (2, 3):
-            with threads(count):
-                assert same_bits(call.run("native"), expected)
-
-
-@needs_library
 def test_changing_a_record_or_a_final_state_in_place_changes_no_gradient():
     call = drawn("peephole")
     expected = gradients(weighed(call.run("native")[0]), call.leaves())
