@@ -21,10 +21,17 @@ PRESETS = (
         summary="short strings by their letters: names to languages, as in the lecture",
         values={
             "data": {"tokens": "chars", "split": "hash"},
-            "model": {"pooling": "last", "embedding": 64, "dropout": 0.5, "variational": 0.4, "class_weights": 0.4},
+            "model": {
+                "convolution": 128,
+                "pooling": "last",
+                "embedding": 64,
+                "dropout": 0.5,
+                "variational": 0.4,
+                "class_weights": 0.4,
+            },
             "training": {"epochs": 15.0, "batch": 128, "lr": 0.005, "average": 0.995, "precision": "float32"},
         },
-        expected="no figure measured yet",
+        expected="18 languages, 35 seconds on one core: accuracy 79.8 %, macro-F1 0.54",
     ),
     Preset(
         name="polarity",
@@ -42,6 +49,6 @@ PRESETS = (
             },
             "training": {"epochs": 8.0, "batch": 50, "lr": 0.002, "average": 0.995, "precision": "float32"},
         },
-        expected="no figure measured yet",
+        expected="sentence polarity, ten folds of 15 seconds on one core: accuracy 76.4 % (naive Bayes: 78.3 %)",
     ),
 )
