@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -112,3 +113,14 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(run: Path) -> None:
         process.wait(timeout=60)
     assert "Traceback" not in error
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("own", "told"), [({}, "10000 None"), ({"OMP_WAIT_POLICY": "passive"}, "None passive")])
+def test_threads_do_not_spin_for_long_unless_the_user_says_how(own: dict[str, str], told: str) -> None:
+    code = (
+        "import os; from riverrun.cli.main import main; main(['--version']); "
+        "print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    unset = {key: value for key, value in os.environ.items() if key not in cli.WAITING}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=unset | own, check=True)
+    assert done.stdout.splitlines()[-1] == told
