@@ -81,9 +81,10 @@ class Lookup:
         table = self._table
         whole = all(state.is_cpu and state.dtype is self._vectors.dtype for state in initial) and 0 not in tokens.shape
         if table is None or not tokens.is_cpu or not whole or torch.is_autocast_enabled("cpu"):
+            masks = {name: mask.expand(tokens.shape[1], -1) for name, mask in self._masks.items()}  # [B, n]
             done = scan(
                 self._program, self._weights, self._vectors[tokens], initial,
-                lengths=lengths, masks=self._masks, reverse=reverse,
+                lengths=lengths, masks=masks, reverse=reverse,
             )  # fmt: skip
             return done.outputs, done.states
         low, high = tokens.aminmax()

@@ -55,6 +55,7 @@ class TokenReader:
         """From the initial state over tokens [T, B], which are ids also in the padding; as `Recurrent` does it."""
         rows, stack = tokens.shape[1], self._stack
         state, after, below = self.initial_state(rows), [], tokens
+        masks = {name: mask.expand(rows, -1) for name, mask in self._masks.items()}  # [B, n]
         for layer in range(stack.num_layers):
             outputs = []
             for place, part in enumerate(stack.parts):
@@ -66,7 +67,7 @@ class TokenReader:
                 else:
                     done = scan(
                         stack.evaluation, self._own(place), below, state[place],
-                        lengths=lengths, masks=self._masks, reverse=reverse,
+                        lengths=lengths, masks=masks, reverse=reverse,
                     )  # fmt: skip
                     output, last = done.outputs, done.states
                 outputs.append(output)
