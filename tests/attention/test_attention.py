@@ -115,6 +115,19 @@ def test_scores_as_low_as_numbers_go_stay_weights(dtype):
     assert weights.tolist() == [[[1.0, 0.0, 0.0]]]
 
 
+def test_no_number_near_the_smallest_floats_comes_of_sharp_attention():
+    # Products with subnormal numbers are hundreds of times slower.
+    scores = (120 * drawn(B, T, S)).float().requires_grad_()
+    values = drawn(B, S, M, seed=1).float().requires_grad_()
+    context, weights = attend(scores, values)
+    (context**2).sum().backward()
+    for found in (context, weights, scores.grad, values.grad):
+        assert ((found == 0) | (found.abs() > torch.finfo(torch.float32).tiny)).all()
+    assert (weights == 0).any()
+    exact = scores.double().softmax(-1)
+    torch.testing.assert_close(weights.double(), exact, rtol=1e-6, atol=1e-25)
+
+
 def test_all_gradients_are_those_of_the_equations():
     tensors = [
         drawn(B, T, A), drawn(B, S, A, seed=1), drawn(A, seed=2), drawn(B, S, M, seed=3), drawn(B, S, seed=4),
