@@ -29,13 +29,13 @@ PRESETS = (
         task="seq2seq",
         summary="commands to actions: SCAN",
         values={
-            # After three quarters of a minute 87 % were right with input feeding, 78 % without (128 units, one core):
-            # "around left thrice and turn around left thrice" is a loop to be counted.
-            "model": {"hidden": 200, "dropout": 0.1, "input_feeding": True},
-            "training": {"minutes": 10.0, "batch": 64, "lr": 0.003, "average": 0.998, "precision": "float32"},
+            # "Turn around left thrice" is a loop to be counted. A state counts; attention has to find its place in
+            # three words over and over: after 90 seconds 98.1 % were right without it, 91.3 % with it, fed back.
+            "model": {"attention": "none", "hidden": 200, "dropout": 0.1},
+            "training": {"minutes": 8.0, "batch": 64, "lr": 0.003, "average": 0.998, "precision": "float32"},
             "decoding": {"beam": 1, "max_length": 60},
         },
-        expected="SCAN simple, 9 minutes on one core, without input feeding: 98.7 % exact (nearest neighbour 0.7 %)",
+        expected="SCAN simple, 8 minutes on one core: 99.98 % exact (nearest neighbour 0.7 %)",
     ),
     Preset(
         name="translation",
