@@ -54,6 +54,7 @@ MODELS = {
     "one-hot letters, convolution, both directions": {"one_hot": True, "convolution": 6, "pooling": "last"},
     "convolution, every third step": {"convolution": 6, "convolution_width": 4, "convolution_pool": 3},
     "learned initial state, projection, norm": {"learned_initial": True, "projection": 3, "norm": True},
+    "n-grams": {"ngrams": 3, "ngram_buckets": 50},
 }
 
 
@@ -122,6 +123,23 @@ def test_the_model_is_its_parts_in_order():
     torch.testing.assert_close(one_hot(ids), one_hot.head.linear(greatest(steps)), **VALUE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_ngrams_weigh_is_added_to_the_logits(kind):
+    model, ids = made(kind, ngrams=3).eval(), texts()
+    without = model.read_vectors(ids._replace(data=model.embed(ids.data))).logits
+    torch.testing.assert_close(model(ids), without + model.ngrams(ids), **VALUE)
+    # On a scale they move a text along it, and the cuts stay where they are.
+    assert model.ngrams(ids).shape == (4, 1 if kind == "ordered" else 3)
+
+
+def test_tokens_left_out_are_left_out_of_ngrams_too():
+    model, ids = made(ngrams=2, token_dropout=0.999), texts()
+    model.unknown = None
+    torch.testing.assert_close(
+        model.train()(ids), model.read_vectors(ids._replace(data=ids.data.new_zeros(7, 4, 5).double())).logits, **VALUE
+    )
+
+
 def test_attention_on_tokens_sums_to_one_and_lies_on_the_texts_own_tokens():
     for options in ({}, {"convolution": 6, "convolution_pool": 3}):
         attention = made(**options).eval().read(texts(8)).attention
@@ -142,14 +160,20 @@ def test_every_cell_goes_both_ways(cell):
 CHANGED = {
     "bidirectional": False, "pooling": "mean", "one_hot": True, "embedding": 3, "embedding_dropout": 0.5,
     "input_dropout": 0.5, "token_dropout": 0.5, "convolution": 6, "class_weights": 1.0, "label_smoothing": 0.3,
-    "hidden": 6, "layers": 2, "dropout": 0.5, "variational": 0.5,
+    "hidden": 6, "layers": 2, "dropout": 0.5, "variational": 0.5, "ngrams": 2,
 }  # fmt: skip
-BESIDE = {"convolution_width": ({"convolution": 6}, 2), "convolution_pool": ({"convolution": 6}, 2)}
+BESIDE = {
+    "convolution_width": ({"convolution": 6}, 2),
+    "convolution_pool": ({"convolution": 6}, 2),
+    "ngram_buckets": ({"ngrams": 2}, 50),
+}
 
 
 def loss_of(**options) -> float:
     torch.manual_seed(4)
     model = Classifier(ClassifierOptions(**{**SMALL, **options}), 9, KINDS["one"], unknown=0).double()
+    if model.ngrams is not None:
+        torch.nn.init.normal_(model.ngrams.weight)  # they start at zero, where they add nothing
     torch.manual_seed(5)
     with torch.no_grad():
         return float(model.loss(LabelledBatch(texts(), targets("one"), 4, 0)).total)
@@ -177,13 +201,13 @@ def test_tokens_left_out_are_unknown_or_nothing():
     torch.manual_seed(0)
     model = made(token_dropout=0.5).train()
     ids = texts().data
-    vectors = model.embed(ids)
+    vectors = model.embed(model.leave_out(ids))
     same = (vectors == model.embedding.weight[ids]).all(-1)
     unknown = (vectors == model.embedding.weight[0]).all(-1)
     assert (same | unknown).all()
     assert 0 < (unknown & ~same).sum() < ids.numel()
     model.unknown = None
-    vectors = model.embed(ids)
+    vectors = model.embed(model.leave_out(ids))
     assert ((vectors == model.embedding.weight[ids]).all(-1) | (vectors == 0).all(-1)).all()
     assert (vectors == 0).all(-1).any()
 

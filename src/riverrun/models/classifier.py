@@ -1,6 +1,7 @@
 """The classifier: many to one.
 
-e_t = E[x_t]    c = convolution(e), if any    h = recurrent(c or e), in one direction or both    v = pool(h)    head(v)
+e_t = E[x_t]    c = convolution(e), if any    h = recurrent(c or e), in one direction or both    v = pool(h)
+logits = head(v) + n-grams(x), if any
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from riverrun.data.labels import Labels
 from riverrun.layers import pooling
 from riverrun.layers.convolution import Convolution, shortened
 from riverrun.layers.masks import dropout
+from riverrun.layers.ngrams import LEFT_OUT, NGrams
 from riverrun.models.classifier_options import ClassifierOptions
 from riverrun.models.label_heads import head
 from riverrun.models.protocol import Loss
@@ -71,6 +73,10 @@ class Classifier(nn.Module):
         if options.pooling == "last" and self._mixed:
             width *= 2
         self.head = head(labels, width, class_weights=options.class_weights, smoothing=options.label_smoothing)
+        self.ngrams = None
+        if options.ngrams:  # labels on a scale have one number, moved along it
+            outputs = 1 if labels.kind == "ordered" else self.outputs
+            self.ngrams = NGrams(options.ngrams, outputs, options.ngram_buckets)
 
     @property
     def _mixed(self) -> bool:
@@ -83,15 +89,21 @@ class Classifier(nn.Module):
 
     def read(self, texts: Sequences) -> Read:
         """The same with the attention on each token."""
-        return self.read_vectors(texts._replace(data=self.embed(texts.data)))
+        texts = texts._replace(data=self.leave_out(texts.data))
+        found = self.read_vectors(texts._replace(data=self.embed(texts.data)))
+        return found if self.ngrams is None else found._replace(logits=found.logits + self.ngrams(texts))
+
+    def leave_out(self, ids: Tensor) -> Tensor:
+        """[T, B]: the ids; in training, those that token dropout leaves out are the unknown one, or LEFT_OUT."""
+        if not (self.training and self.options.token_dropout):
+            return ids
+        left_out = torch.rand(ids.shape, device=ids.device) < self.options.token_dropout
+        return torch.where(left_out, LEFT_OUT if self.unknown is None else self.unknown, ids)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """[T, B] -> [T, B, E]: the tokens' vectors; in training without those that dropouts leave out."""
-        options, left_out = self.options, None
-        if self.training and options.token_dropout:
-            left_out = torch.rand(ids.shape, device=ids.device) < options.token_dropout
-            if self.unknown is not None:
-                ids, left_out = torch.where(left_out, self.unknown, ids), None
+        """[T, B] -> [T, B, E]: the tokens' vectors, zero for LEFT_OUT; in training less what dropouts take."""
+        options, left_out = self.options, ids == LEFT_OUT
+        ids = ids.clamp(min=0)
         if self.embedding is None:
             like = next(self.parameters())
             vectors = like.new_zeros(*ids.shape, self.vocabulary).scatter_(-1, ids[..., None], 1)
@@ -100,10 +112,10 @@ class Classifier(nn.Module):
             if self.training and options.embedding_dropout:  # whole tokens, everywhere in the batch
                 weight = weight * dropout(weight.new_ones(self.vocabulary, 1), options.embedding_dropout, True)
             vectors = dropout(functional.embedding(ids, weight), options.input_dropout, self.training)
-        return vectors if left_out is None else vectors.masked_fill(left_out[..., None], 0)
+        return vectors.masked_fill(left_out[..., None], 0)
 
     def read_vectors(self, vectors: Sequences) -> Read:
-        """Logits and attention of tokens' vectors, [T, B, E]."""
+        """Logits and attention of tokens' vectors, [T, B, E]; n-grams have none."""
         steps = vectors
         if self.convolution is not None:
             steps = shortened(self.convolution(vectors), self.options.convolution_pool)

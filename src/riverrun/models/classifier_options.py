@@ -20,7 +20,14 @@ def _convolves(convolution: int) -> bool:
 
 
 EMBEDDED = {"one_hot": (False,)}
+
+
+def _counts(ngrams: int) -> bool:
+    return ngrams > 0
+
+
 CONVOLVED = {"convolution": _convolves}
+COUNTED = {"ngrams": _counts}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,14 @@ class ClassifierOptions(RecurrentOptions):
         "neighbouring steps of the convolution's output that become one, their greatest values",
         least=1,
         acts=CONVOLVED,
+    )
+    ngrams: int = option(
+        0,
+        "tokens of the longest n-gram that has weights of its own, beside the network (Cheng et al. 2016); 0: none",
+        least=0,
+    )
+    ngram_buckets: int = option(
+        65536, "rows of the table that n-grams share by a hash (Joulin et al. 2017)", least=1, acts=COUNTED
     )
     class_weights: float = option(
         0.0,

@@ -50,6 +50,21 @@ def test_gradient_times_input_is_the_slope_of_scaling_a_tokens_vector(pooling):
                 assert moved[t] == pytest.approx(float(sides[0] - sides[1]) / (2 * step), abs=1e-7)
 
 
+def test_ngrams_have_their_part_in_what_mattered():
+    model, part = model_of(ngrams=3), CODER.part(EXAMPLES)
+    found = importance(model, part).gradient
+    for text, moved in zip(part.ids, found, strict=True):
+        ids = padded([text])
+        vectors = model.embed(ids.data).detach().requires_grad_()
+        table = model.ngrams.weight
+        label = model.probabilities(ids).argmax()
+        p = model.head.probabilities(model.read_vectors(ids._replace(data=vectors)).logits + model.ngrams(ids))
+        by_vectors, by_weights = torch.autograd.grad(p[0, label].log(), [vectors, table])
+        # The input of an n-gram is that it is there: its gradient x input is its weight times the weight's gradient.
+        whole = (by_vectors * vectors).sum() + (by_weights * table).sum()
+        assert moved.sum() == pytest.approx(whole.item(), abs=1e-9)
+
+
 def test_attention_is_the_models_own_on_every_token():
     model, part = model_of(), CODER.part(EXAMPLES)
     found = importance(model, part).attention

@@ -25,6 +25,7 @@ PRESETS = (
                 "convolution": 128,
                 "pooling": "last",
                 "embedding": 64,
+                "ngrams": 4,
                 "dropout": 0.5,
                 "variational": 0.4,
                 "class_weights": 0.4,

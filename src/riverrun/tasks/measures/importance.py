@@ -2,7 +2,8 @@
 
     attention_t    the weight of token t in the pooled vector; it says where the model looked
     gradient_t     sum_i e_{t,i} d ln p(predicted) / d e_{t,i}: by how much, to first order, the token raised (> 0) or
-                   lowered (< 0) the predicted label's log-probability beside a vector of zeros
+                   lowered (< 0) the predicted label's log-probability beside a vector of zeros; where n-grams have
+                   weights, what they add too, each n-gram's in equal parts to its tokens
 
 Neither is the truth (Jain and Wallace 2019, "Attention is not explanation"), so both are shown with their rank
 correlation: Spearman's, of the attention with the gradient's absolute value, averaged over texts.
@@ -58,11 +59,14 @@ def _of_batch(model: Classifier, texts: Sequences) -> tuple[Tensor | None, Tenso
     with torch.enable_grad():
         vectors = model.embed(texts.data).detach().requires_grad_()
         read = model.read_vectors(texts._replace(data=vectors))
-        probabilities = model.head.probabilities(read.logits)  # [B, C]
+        added = None if model.ngrams is None else model.ngrams(texts)
+        probabilities = model.head.probabilities(read.logits if added is None else read.logits + added)  # [B, C]
         score = probabilities.max(1).values.clamp(min=1e-30).log().sum()
-        (slope,) = torch.autograd.grad(score, vectors)
+        slope, *slopes = torch.autograd.grad(score, [vectors] if added is None else [vectors, added])
     valid = texts.valid().to(slope.device)
     moved = torch.where(valid, (slope * vectors.detach()).sum(-1), slope.new_zeros(()))
+    if model.ngrams is not None:
+        moved = moved + model.ngrams.by_token(texts, *slopes).detach()
     return None if read.attention is None else read.attention.detach(), moved
 
 
