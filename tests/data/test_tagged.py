@@ -156,8 +156,8 @@ def test_too_few_sentences_are_refused():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"min_count": 0}, "min_count: expected at least 1, got 0"),
-        ({"vectors_limit": -1}, "vectors_limit: expected at least 0"),
+        ({"min_count": 0}, "min_count: expected a whole number of at least 1, got 0"),
+        ({"vectors_limit": -1}, "vectors_limit: expected a whole number of at least 0"),
         ({"valid_share": 0.0}, "valid_share: expected a share between 0 and 1"),
         ({"valid_share": 0.5, "test_share": 0.5}, "leaves nothing to train on"),
         ({"encoding": "utf-9"}, "'utf-9' is not known to Python"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riverrun.errors import OptionError
-from riverrun.models.fields import option, share
+from riverrun.fields import option, share
 from riverrun.models.recurrent_options import RecurrentOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")

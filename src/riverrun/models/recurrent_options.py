@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riverrun import cells
-from riverrun.models.fields import check, option, share
+from riverrun.fields import check, option, share
 
 if TYPE_CHECKING:
     from riverrun.cells.cell import Cell

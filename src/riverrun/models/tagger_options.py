@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riverrun.models.fields import option, share
+from riverrun.fields import option, share
 from riverrun.models.recurrent_options import RecurrentOptions
 
 LETTERS = ("lstm", "convolution", "none")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riverrun.data.labelled_options import LabelledOptions
+from riverrun.fields import check, option
 from riverrun.models.classifier_options import ClassifierOptions
-from riverrun.models.fields import check, option
 from riverrun.tasks.labels.presets import PRESETS
 from riverrun.tasks.task import Given, Metric, Predicted, Say, Task
 from riverrun.training.options import ExampleTraining

@@ -19,9 +19,9 @@ from riverrun.tasks.pairs.options import INHERITED, Decoding, Prediction
         ({"beam": 0}, "beam: .*at least 1, got 0"),
         ({"max_length": 0}, "max_length: .*at least 1"),
         ({"generic_tokens": 0}, "generic_tokens: .*at least 1"),
-        ({"length_penalty": -0.5}, "length_penalty: .*0 or more"),
-        ({"coverage_penalty": float("inf")}, "coverage_penalty: .*0 or more"),
-        ({"no_repeat": -1}, "no_repeat: .*0 or more"),
+        ({"length_penalty": -0.5}, "length_penalty: .*at least 0"),
+        ({"coverage_penalty": float("inf")}, "coverage_penalty: .*at least 0"),
+        ({"no_repeat": -1}, "no_repeat: .*at least 0"),
         ({"min_length": 9, "max_length": 8}, "min_length: expected at most max_length, 8"),
     ],
 )

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
-from riverrun.errors import OptionError, nearest
+from riverrun.errors import OptionError
+from riverrun.fields import check, option
 
 SCORES = ("auto", "error_rate", "exact", "translation", "diversity")
 NORMALISE = ("gnmt", "mean")
-
-
-def _option(default: Any, help: str, choices: tuple[str, ...] = (), acts: Mapping[Any, Any] | None = None) -> Any:
-    known = {"help": help, "choices": choices, "acts": acts}
-    return field(default=default, metadata={key: value for key, value in known.items() if value})
 
 
 def _wide(beam: int) -> bool:
@@ -35,38 +29,34 @@ class Decoding:
     Raises OptionError where a value is out of range.
     """
 
-    score: str = _option(
+    score: str = option(
         "auto",
         "what the test part is scored by; auto: error rates of CMUdict, exact match of SCAN, distinct n-grams of "
         "dialogues, BLEU and chrF of what else is written in words, error rates of what is not",
-        SCORES,
+        choices=SCORES,
     )
-    scored: int = _option(0, "most sources of the test part that are written and scored (0: all of them)")
-    beam: int = _option(5, "width of the beam; 1: greedy")
-    normalise: str = _option(
-        "gnmt", "how the length is taken out of a score; mean: a token's log-probability", NORMALISE, WIDE
+    scored: int = option(0, "most sources of the test part that are written and scored (0: all of them)", least=0)
+    beam: int = option(5, "width of the beam; 1: greedy", least=1)
+    normalise: str = option(
+        "gnmt", "how the length is taken out of a score; mean: a token's log-probability", choices=NORMALISE, acts=WIDE
     )
-    length_penalty: float = _option(0.6, "exponent of that; 0 favours short targets", acts=WIDE)
-    coverage_penalty: float = _option(0.0, "what leaving source positions out costs (Wu et al. 2016)", acts=WIDE)
-    generic_penalty: float = _option(
-        0.0, "what is taken off for a beginning that targets often have (Li et al. 2016); for replies", acts=WIDE
+    length_penalty: float = option(0.6, "exponent of that; 0 favours short targets", least=0.0, acts=WIDE)
+    coverage_penalty: float = option(
+        0.0, "what leaving source positions out costs (Wu et al. 2016)", least=0.0, acts=WIDE
     )
-    generic_tokens: int = _option(5, "tokens of that beginning", acts={**WIDE, "generic_penalty": _searched})
-    min_length: int = _option(1, "fewest tokens of a target")
-    max_length: int = _option(200, "most tokens of a target")
-    no_repeat: int = _option(0, "let no so many tokens in a row come twice in a target (0: let them)")
+    generic_penalty: float = option(
+        0.0,
+        "what is taken off for a beginning that targets often have (Li et al. 2016); for replies",
+        least=0.0,
+        acts=WIDE,
+    )
+    generic_tokens: int = option(5, "tokens of that beginning", least=1, acts={**WIDE, "generic_penalty": _searched})
+    min_length: int = option(1, "fewest tokens of a target", least=0)
+    max_length: int = option(200, "most tokens of a target", least=1)
+    no_repeat: int = option(0, "let no so many tokens in a row come twice in a target (0: let them)", least=0)
 
     def __post_init__(self) -> None:
-        for name, known in (("score", SCORES), ("normalise", NORMALISE)):
-            value = getattr(self, name)
-            if value not in known:
-                raise OptionError(name, f"expected one of {', '.join(known)}, got {value!r}.{nearest(value, known)}")
-        for name, least in (("beam", 1), ("generic_tokens", 1), ("max_length", 1)):
-            if getattr(self, name) < least:
-                raise OptionError(name, f"expected a whole number of at least {least}, got {getattr(self, name)}.")
-        for name in ("scored", "length_penalty", "coverage_penalty", "generic_penalty", "min_length", "no_repeat"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise OptionError(name, f"expected 0 or more, got {getattr(self, name)}.")
+        check(self)
         if self.min_length > self.max_length:
             raise OptionError("min_length", f"expected at most max_length, {self.max_length}, got {self.min_length}.")
 
@@ -75,36 +65,35 @@ class Decoding:
 class Prediction:
     """What `predict` can be told. What is -1 or empty is as the run's [decoding] section has it."""
 
-    beam: int = _option(-1, "width of the beam; 1: greedy; -1: as the run was told")
-    n_best: int = _option(1, "how many targets of each source to write, best first")
-    normalise: str = _option("", "gnmt, or mean; empty: as the run was told")
-    length_penalty: float = _option(-1.0, "how much longer targets are favoured; -1: as the run was told")
-    coverage_penalty: float = _option(-1.0, "what leaving source positions out costs; -1: as the run was told")
-    generic_penalty: float = _option(-1.0, "what a frequent beginning costs; -1: as the run was told")
-    generic_tokens: int = _option(-1, "tokens of that beginning; -1: as the run was told")
-    min_length: int = _option(-1, "fewest tokens of a target; -1: as the run was told")
-    max_length: int = _option(-1, "most tokens of a target; -1: as the run was told")
-    no_repeat: int = _option(-1, "let no so many tokens in a row come twice; -1: as the run was told")
-    prefix: str = _option("", "what every target has to begin with")
-    sample: bool = _option(False, "draw targets instead of searching for the likeliest")
-    temperature: float = _option(1.0, "of drawn targets: below 1 surer, above 1 wilder")
-    top_k: int = _option(0, "draw from so many likeliest tokens (0: from all)")
-    top_p: float = _option(1.0, "draw from the likeliest tokens that together have this share")
-    seed: int = _option(0, "seed of the draws")
-    attention: str = _option("", "a file for what each token looked at: .svg of one source, .html of any number")
+    beam: int = option(-1, "width of the beam; 1: greedy; -1: as the run was told")
+    n_best: int = option(1, "how many targets of each source to write, best first", least=1)
+    normalise: str = option("", "gnmt, or mean; empty: as the run was told")
+    length_penalty: float = option(-1.0, "how much longer targets are favoured; -1: as the run was told")
+    coverage_penalty: float = option(-1.0, "what leaving source positions out costs; -1: as the run was told")
+    generic_penalty: float = option(-1.0, "what a frequent beginning costs; -1: as the run was told")
+    generic_tokens: int = option(-1, "tokens of that beginning; -1: as the run was told")
+    min_length: int = option(-1, "fewest tokens of a target; -1: as the run was told")
+    max_length: int = option(-1, "most tokens of a target; -1: as the run was told")
+    no_repeat: int = option(-1, "let no so many tokens in a row come twice; -1: as the run was told")
+    prefix: str = option("", "what every target has to begin with")
+    sample: bool = option(False, "draw targets instead of searching for the likeliest")
+    temperature: float = option(1.0, "of drawn targets: below 1 surer, above 1 wilder")
+    top_k: int = option(0, "draw from so many likeliest tokens (0: from all)")
+    top_p: float = option(1.0, "draw from the likeliest tokens that together have this share")
+    seed: int = option(0, "seed of the draws")
+    attention: str = option("", "a file for what each token looked at: .svg of one source, .html of any number")
 
     def __post_init__(self) -> None:
-        if self.n_best < 1:
-            raise OptionError("n_best", f"expected a whole number of at least 1, got {self.n_best}.")
+        check(self)
         if self.attention and not self.attention.endswith((".svg", ".html")):
             raise OptionError("attention", f"expected a name that ends in .svg or .html, got {self.attention!r}.")
         for name, known in (("drawing", DRAWN), ("a search", SEARCHED)):
             if self.sample == (name == "drawing"):
                 continue
-            for option in fields(self):
-                if option.name in known and getattr(self, option.name) != option.default:
+            for found in fields(self):
+                if found.name in known and getattr(self, found.name) != found.default:
                     hint = "Add sample." if name == "drawing" else "Leave out one of it and sample."
-                    raise OptionError(option.name, f"belongs to {name} of targets. {hint}")
+                    raise OptionError(found.name, f"belongs to {name} of targets. {hint}")
 
     def over(self, run: Decoding) -> Decoding:
         """The run's section with what this prediction says otherwise. Raises OptionError as `Decoding` does."""

@@ -1,4 +1,4 @@
-"""How an option of a model is declared and checked: a dataclass field whose metadata says what it may be.
+"""How an option is declared and checked: a dataclass field whose metadata says what it may be.
 
 Metadata holds `help`, and where they apply `choices` (a tuple, or a function that lists them), `least` (the smallest
 value), `below` (all values are less than it) and `acts` (beside which other options it does anything; combinations.py
