@@ -153,13 +153,17 @@ struct Call {
             if (!state.initial || !in(state.after, n_arrays) || !series(state.after, 0, state.width, !backward)) return false;
             if (!(backward ? state.initial_gradient : state.final)) return false;
         }
-        if (lengths)
-            for (int64_t b = 0; b < batch; ++b)
-                if (lengths[b] < 0 || lengths[b] > steps) return false;
         for (int64_t i = 0; i < n_overrides; ++i)
             if (!in(overrides[i].state, n_states) || !overrides[i].mask || !overrides[i].value) return false;
         if (code.n_results != (backward ? n_states : 0)) return false;
-        return slots_fit(backward) && segments_fit() && ends_fit();
+        return slots_fit(backward) && segments_fit() && ends_fit() && lengths_fit();
+    }
+
+    // Asked last: how many lengths there are is known once the batch fits the arrays.
+    bool lengths_fit() const {
+        for (int64_t b = 0; lengths && b < batch; ++b)
+            if (lengths[b] < 0 || lengths[b] > steps) return false;
+        return true;
     }
 
     bool series(int64_t array, int64_t column, int64_t width, bool by_turns = false) const {
