@@ -1,5 +1,6 @@
 """Pairs are read whole or the file and line are told; skipped rows are counted and recorded."""
 
+import gzip
 import io
 import sys
 from pathlib import Path
@@ -147,6 +148,49 @@ def test_held_out_paired_files_are_named_by_either_or_by_their_stem(tmp_path: Pa
     (tmp_path / "test.en").write_text("dog\n")
     found = beside(str(tmp_path / name), PairOptions(), paired(tmp_path, "a\n", "b\n").load())
     assert (found.pairs.sources, found.pairs.targets) == (["Hund"], ["dog"])
+
+
+@pytest.mark.parametrize(
+    ("trained", "name", "wanted"),
+    [
+        ("src-train.txt tgt-train.txt", "src-test.txt", "src-test.txt tgt-test.txt"),
+        ("src-train.txt tgt-train.txt", "tgt-test.2016.txt", "src-test.2016.txt tgt-test.2016.txt"),
+        ("train.de.gz train.en.gz", "test.en.gz", "test.de.gz test.en.gz"),
+        ("train.de.gz train.en.gz", "test", "test.de.gz test.en.gz"),
+        ("train.de train.en", "de-en/test", "de-en/test.de de-en/test.en"),
+        ("de/train.txt en/train.txt", "en/test.txt", "de/test.txt en/test.txt"),
+        ("de/train.de en/train.en", "de/test.de", "de/test.de en/test.en"),
+        ("source.txt target.txt", "target-test.txt", "source-test.txt target-test.txt"),
+    ],
+)
+def test_the_other_held_out_file_is_named_as_the_training_files_are(
+    tmp_path: Path, trained: str, name: str, wanted: str
+) -> None:
+    for file in f"{trained} {wanted}".split():
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        data = f"{file}\n".encode()
+        path.write_bytes(gzip.compress(data) if file.endswith(".gz") else data)
+    corpus = read([tmp_path / file for file in trained.split()], PairOptions(format="paired")).load()
+    found = beside(str(tmp_path / name), PairOptions(format="paired"), corpus)
+    assert [*found.pairs.sources, *found.pairs.targets] == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("trained", "name"),
+    [
+        ("src-train.txt tgt-train.txt", "test.txt"),
+        ("train.txt train.tags.txt", "test.txt"),
+        ("de/train.txt en/train.txt", "test.txt"),
+    ],
+)
+def test_a_held_out_file_that_does_not_tell_the_other_one_is_refused(tmp_path: Path, trained: str, name: str) -> None:
+    for file in f"{trained} {name}".split():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("a b\n")
+    corpus = read([tmp_path / file for file in trained.split()], PairOptions()).load()
+    with pytest.raises(DataError, match=r"test.txt: .*needs the part in which their names differ"):
+        beside(str(tmp_path / name), PairOptions(), corpus)
 
 
 # Python's lists -------------------------------------------------------------------------------------------------------
