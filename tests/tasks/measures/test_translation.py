@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu import metrics
 
 from riverrun.errors import DataError
 from riverrun.tasks.measures import translation
-
-metrics = pytest.importorskip("sacrebleu.metrics")
 
 # The example of sacrebleu's README, with the figures that it prints.
 OUTPUTS = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tasks.pairs.material import SOURCES, TARGETS, sections
 
 from riverrun.data.pairs import given, read
 from riverrun.decoding.prior import Beginnings
-from riverrun.errors import OptionError
+from riverrun.errors import DataError, OptionError, UsageError
+from riverrun.estimators.sequence_to_sequence import Seq2Seq
 from riverrun.tasks.pairs.prepare import prepare
 from riverrun.tasks.sequence_to_sequence import TASK
 
@@ -92,6 +94,18 @@ def test_copies_are_made_for_a_model_that_copies() -> None:
     assert prepared.train.copies is not None
     plain = sections()
     assert prepare(given(SOURCES, TARGETS, plain["data"]), plain).train.copies is None
+
+
+def test_a_score_that_cannot_be_computed_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    chosen = sections(score="translation")
+    with pytest.raises(DataError, match="BLEU and chrF need sacrebleu: pip install sacrebleu"):
+        prepare(given(SOURCES, TARGETS, chosen["data"]), chosen)
+
+
+def test_a_penalty_on_attention_is_refused_where_there_is_none() -> None:
+    with pytest.raises(UsageError, match="coverage_penalty: does nothing with attention='none'"):
+        Seq2Seq(attention="none", coverage_penalty=0.2, steps=1).fit(SOURCES, TARGETS)
 
 
 def test_one_table_of_vectors_needs_one_vocabulary() -> None:

@@ -55,7 +55,7 @@ def check() -> None:
         import sacrebleu  # noqa: F401
     except ImportError:
         raise DataError(
-            "BLEU and chrF need sacrebleu: pip install sacrebleu (or riverrun[translate]), or choose another score."
+            "BLEU and chrF need sacrebleu: pip install sacrebleu, or choose another score (--score)."
         ) from None
 
 

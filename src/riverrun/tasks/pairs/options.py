@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from riverrun.errors import OptionError
 from riverrun.fields import check, option
+from riverrun.models.encoder_decoder_options import LUONG
 
 SCORES = ("auto", "error_rate", "exact", "translation", "diversity")
 NORMALISE = ("gnmt", "mean")
@@ -42,7 +43,10 @@ class Decoding:
     )
     length_penalty: float = option(0.6, "exponent of that; 0 favours short targets", least=0.0, acts=WIDE)
     coverage_penalty: float = option(
-        0.0, "what leaving source positions out costs (Wu et al. 2016)", least=0.0, acts=WIDE
+        0.0,
+        "what leaving source positions out costs (Wu et al. 2016)",
+        least=0.0,
+        acts={**WIDE, "attention": (*LUONG, "additive")},
     )
     generic_penalty: float = option(
         0.0,

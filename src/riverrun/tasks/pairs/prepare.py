@@ -15,6 +15,7 @@ from riverrun.data.pair_splits import PairSplits, split
 from riverrun.data.pairs import PairCorpus, Pairs
 from riverrun.data.readers import FileRecord
 from riverrun.tasks.pairs.options import Decoding
+from riverrun.tasks.pairs.scores import score_of
 
 COMMON = 20  # tokens that `data peek` shows of a side
 BEGINS = 5  # pairs
@@ -130,7 +131,8 @@ def prepare(
 ) -> Prepared:
     """Read, split, make the vocabularies of the training part (or take those of `coder`), encode.
 
-    progress(bytes read, bytes in all): of every file. Raises DataError and OptionError as reader, split and coder do.
+    progress(bytes read, bytes in all): of every file. Raises DataError and OptionError as reader, split, coder and score
+    do.
     """
     options: PairOptions = sections["data"]
     corpus.load(progress)
@@ -145,6 +147,7 @@ def prepare(
         decoding: Decoding = sections["decoding"]
         if decoding.generic_penalty or corpus.format == "dialogues":
             coder.beginnings = _beginnings(coder, train, max(decoding.generic_tokens, KEPT))
+    score_of(sections["decoding"], coder)  # what it lacks is told now, and not after training
     others = [part for part in (valid, test) if part is not None]
     return Prepared(corpus, others, splits, coder, sections["decoding"], copies=sections["model"].copy)
 
