@@ -189,7 +189,9 @@ def test_a_held_out_file_that_does_not_tell_the_other_one_is_refused(tmp_path: P
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text("a b\n")
     corpus = read([tmp_path / file for file in trained.split()], PairOptions()).load()
-    with pytest.raises(DataError, match=r"test.txt: .*needs the part in which their names differ"):
+    with pytest.raises(
+        DataError, match=r"test.txt: expected a name like those of .*with the part in which these differ"
+    ):
         beside(str(tmp_path / name), PairOptions(), corpus)
 
 

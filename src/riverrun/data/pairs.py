@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from os.path import commonprefix
 from pathlib import Path
 from typing import NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues, pair_tables
 from riverrun.data.encoding import decoded, fault, lines
 from riverrun.data.pair_formats import Recognised, documents, recognise
+from riverrun.data.pair_names import both
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_rows import PairRow, Rows
 from riverrun.data.readers import FileRecord
@@ -26,7 +26,6 @@ from riverrun.errors import DataError, OptionError
 from riverrun.files import sha256
 
 _REASONS = 20  # of the rows dropped, so many are told one by one
-_NAME_PARTS = re.compile(r"([._/-])")
 _BREAKS = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 Progress = Callable[[int, int], None]
@@ -183,49 +182,13 @@ def beside(path: str, options: PairOptions, corpus: PairCorpus) -> PairCorpus:
     if corpus.format != "paired":
         return read([path], options)
     names = [source.name for source in corpus.sources]
-    sides = _sides(path, *names)
+    sides = both(path, *names)
     if sides is None:
         raise DataError(
-            f"{path}: {names[0]} and {names[1]} are trained on, and a held-out file needs the part in which their names "
-            "differ, so that the other file can be found beside it. Name it as they are named."
+            f"{path}: expected a name like those of {names[0]} and {names[1]}, with the part in which these differ, so "
+            "that the other file can be found beside it. Rename it."
         )
     return read(sides, options)
-
-
-def _sides(path: str, first: str, second: str) -> list[str] | None:
-    """The names of both files that `path` stands for, by the names of two others; None where it does not say.
-
-    >>> _sides("test.en.gz", "train.de.gz", "train.en.gz"), _sides("val", "train.de", "train.en")
-    (['test.de.gz', 'test.en.gz'], ['val.de', 'val.en'])
-    """
-    halves = [name.rpartition("/") for name in (path, first, second)]  # of a folder and a file
-    folders = _swapped(*(folder + slash for folder, slash, _ in halves))
-    files = _swapped(*(file for _, _, file in halves))
-    if first == second or folders is None:
-        return None
-    if files is None:  # what the names have in common: what follows it is theirs
-        file, one, other = (half[2] for half in halves)
-        begin = len(commonprefix([_NAME_PARTS.split(one), _NAME_PARTS.split(other)]))
-        ends = ["".join(_NAME_PARTS.split(name)[begin - 1 :]) for name in (one, other)]
-        if not begin or file.endswith(tuple(ends)):
-            return None
-        files = [file + end for end in ends]
-    return [folder + file for folder, file in zip(folders, files, strict=True)]
-
-
-def _swapped(given: str, first: str, second: str) -> list[str] | None:
-    """`given` twice, with what differs between `first` and `second` as either has it; None where it has none of it."""
-    if first == second:
-        return [given, given]
-    one, other, parts = (_NAME_PARTS.split(name) for name in (first, second, given))
-    apart = [pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]]
-    place, found = len(parts), [parts, list(parts)]
-    for pair in reversed(apart):
-        place = next((i for i in reversed(range(place)) if parts[i] in pair), -1)
-        if place < 0 or len(one) != len(other):
-            return None
-        found[0][place], found[1][place] = pair
-    return ["".join(side) for side in found]
 
 
 class _Tally:

@@ -131,8 +131,8 @@ def prepare(
 ) -> Prepared:
     """Read, split, make the vocabularies of the training part (or take those of `coder`), encode.
 
-    progress(bytes read, bytes in all): of every file. Raises DataError and OptionError as reader, split, coder and score
-    do.
+    progress(bytes read, bytes in all): of every file. Raises DataError and OptionError as reader, split, coder and
+    score do.
     """
     options: PairOptions = sections["data"]
     corpus.load(progress)
