@@ -82,10 +82,12 @@ def test_no_file_at_all_is_told() -> None:
 
 
 def test_options_that_a_format_has_no_use_for_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="stress: only CMUdict has stress"):
-        corpus(tmp_path, "a\tb\n", stress=False).load()
     with pytest.raises(OptionError, match="source_field: files of format scan"):
         corpus(tmp_path, "IN: a OUT: b\n", source_field="x").load()
+
+
+def test_stress_is_left_to_files_that_have_it(tmp_path: Path) -> None:
+    assert corpus(tmp_path, "a\tA0 b\n", stress=False).pairs.targets == ["A0 b"]
 
 
 def test_fields_are_named_by_option(tmp_path: Path) -> None:

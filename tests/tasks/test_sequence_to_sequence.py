@@ -134,9 +134,6 @@ def test_options_that_do_nothing_are_refused(tmp_path: Path, capfd: pytest.Captu
     code, _, err = run(capfd, "train", tmp_path / "pairs.tsv", "--beam", "1", "--length-penalty", "0.2", "--dry-run")
     assert code == 2
     assert "--length-penalty: does nothing with --beam 1" in err
-    code, _, err = run(capfd, "train", tmp_path / "pairs.tsv", "--no-stress", "--dry-run")
-    assert code == 2
-    assert "stress: only CMUdict has stress to remove" in err
 
 
 def test_a_dry_run_says_what_would_be_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

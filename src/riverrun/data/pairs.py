@@ -222,7 +222,7 @@ def _empty_side(row: PairRow) -> str | None:
 
 
 def _add(pairs: Pairs, row: PairRow, options: PairOptions) -> None:
-    first, second = _clean(row.source), _clean(row.target)
+    first, second = one_line(row.source), one_line(row.target)
     pairs.sources.append(second if options.reverse else first)
     pairs.targets.append(first if options.reverse else second)
     pairs.parts.append(row.part)
@@ -233,8 +233,12 @@ def _add(pairs: Pairs, row: PairRow, options: PairOptions) -> None:
         pairs.keys.append((pairs.sources if by == "source" else pairs.targets)[-1])
 
 
-def _clean(text: str) -> str:
-    """A side is one line: breaks and tabs inside it become a space."""
+def one_line(text: str) -> str:
+    """A side is one line: breaks and tabs inside it become a space, those around it go.
+
+    >>> one_line(" a\\n\\tb ")
+    'a b'
+    """
     return _BREAKS.sub(" ", text.strip())
 
 
@@ -285,8 +289,6 @@ def _paired(sources: Sequence[Source], options: PairOptions, tallies: Sequence[_
 
 def _check(options: PairOptions, format: str) -> None:
     """OptionError for an option that the format found has no use for."""
-    if not options.stress and format != "cmudict":
-        raise OptionError("stress", f"only CMUdict has stress to remove, and these files are {format}. Leave it out.")
     for name in ("source_field", "target_field"):
         if getattr(options, name) and format not in ("tsv", "csv", "jsonl"):
             raise OptionError(name, f"files of format {format} have no fields to name. Leave it out.")

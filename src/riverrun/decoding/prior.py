@@ -70,7 +70,7 @@ class Beginnings:
 
     def __init__(self, targets: Sequence[Sequence[int] | npt.NDArray[Any]], *, size: int, tokens: int) -> None:
         """targets: without BEGIN and END. size: V. tokens: how many predictions are counted."""
-        self._size = size
+        self._size, self.tokens = size, tokens
         heads = np.full((len(targets), tokens), END, np.int64)
         for i, target in enumerate(targets):
             heads[i, : len(target)] = target[:tokens]
@@ -94,12 +94,18 @@ class Beginnings:
     @property
     def record(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {"size": self._size, "counts": self._counts.tolist(), "keys": self._keys[:-1].tolist()}
+        return {
+            "size": self._size,
+            "tokens": self.tokens,
+            "counts": self._counts.tolist(),
+            "keys": self._keys[:-1].tolist(),
+        }
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Beginnings:
         """What `record` was taken of. Raises ModelError where it is something else."""
         made = Beginnings([], size=int(record["size"]), tokens=0)
+        made.tokens = int(record.get("tokens", 5))  # so many, where nothing says it
         made._counts = np.array(record["counts"], np.int64)
         made._keys = np.array([*record["keys"], np.iinfo(np.int64).max], np.int64)
         if len(made._counts) != len(made._keys) or (np.diff(made._keys) <= 0).any() or (made._counts < 1).any():

@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 from tasks.pairs.material import SOURCES, TARGETS, Taught, ids_of, log_p, taught
 
+from riverrun.data.pair_coder import learn
+from riverrun.data.pair_options import PairOptions
+from riverrun.decoding.hypothesis import Hypothesis
 from riverrun.decoding.sampling import Sampling
 from riverrun.errors import OptionError
 from riverrun.tasks.pairs.options import Decoding
-from riverrun.tasks.pairs.writing import Target, write
+from riverrun.tasks.pairs.writing import Target, _target, write
 
 ASKED = ["abcd", "a", "dc", "bbbb", "cab"]
 
@@ -82,6 +85,20 @@ def test_how_often_targets_begin_so_is_held_against_a_target() -> None:
         assert target.score == pytest.approx(target.log_p - 0.5 * generic, abs=1e-6)
     without = best(made, ASKED, generic_penalty=0.0)
     assert [target.score for target in without] == pytest.approx([target.log_p for target in without])
+
+
+def test_no_longer_beginning_is_asked_for_than_was_kept() -> None:
+    made = taught(generic_penalty=0.5, generic_tokens=6, steps=1)
+    best(made, ["ab"], generic_tokens=6)
+    with pytest.raises(OptionError, match=r"generic_tokens: this model kept 6 tokens of .* at most so many, got 7"):
+        best(made, ["ab"], generic_tokens=7)
+
+
+def test_sub_words_that_break_a_line_do_not() -> None:
+    coder = learn(SOURCES, TARGETS, "tsv", PairOptions(target_tokens="bpe"))
+    tokens = tuple(int(id) for id in coder.target.encode(["A\n\tB\u2028"]).ids)
+    assert coder.target.decode(tokens) == "A\n\tB\u2028"
+    assert _target(coder, Hypothesis(tokens=tokens, score=0.0, log_p=0.0)).text == "A B"
 
 
 def test_a_penalty_that_the_model_cannot_serve_is_refused(spelling: Taught, thought: Taught) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from riverrun.data.pair_batch import UNKNOWN
 from riverrun.data.pair_coder import PairCoder
+from riverrun.data.pairs import one_line
 from riverrun.decoding.beam import beam
 from riverrun.decoding.constraints import Constraints
 from riverrun.decoding.greedy import greedy
@@ -105,8 +106,12 @@ def _prior(coder: PairCoder, decoding: Decoding) -> Prior | None:
         raise OptionError(
             "generic_penalty", "this model did not keep how its targets begin: it has to be trained with a penalty."
         )
+    model = Beginnings.of(coder.beginnings)
+    if decoding.generic_tokens > model.tokens:
+        kept = f"this model kept {model.tokens} tokens of how its targets begin"
+        raise OptionError("generic_tokens", f"{kept}: expected at most so many, got {decoding.generic_tokens}.")
     return Prior(
-        model=Beginnings.of(coder.beginnings),
+        model=model,
         source=NO_SOURCE,
         weight=decoding.generic_penalty,
         tokens=decoding.generic_tokens,
@@ -116,7 +121,7 @@ def _prior(coder: PairCoder, decoding: Decoding) -> Prior | None:
 def _target(coder: PairCoder, hypothesis: Hypothesis) -> Target:
     tokens = hypothesis.tokens
     return Target(
-        coder.target.decode(tokens),
+        one_line(coder.target.decode(tokens)),  # sub-words can write any byte when they are drawn
         coder.target.tokens(tokens),
         hypothesis.log_p,
         hypothesis.score,
