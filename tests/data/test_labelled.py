@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from riverrun.data.labelled import given, read, scale
+from riverrun.data.labelled_layout import recognise
 from riverrun.data.labelled_options import LabelledOptions
 from riverrun.data.labelled_split import divide
 from riverrun.errors import DataError
@@ -130,6 +131,9 @@ def test_labels_may_be_numbers_and_scales_are_ordered_by_them(tmp_path):
     path = write(tmp_path / "t.jsonl", '{"text": "a", "stars": 10}\n{"text": "b", "stars": 2.0}\n'
                  '{"text": "c", "stars": true}')  # fmt: skip
     assert [example.labels for example in read([path], PLAIN).examples] == [("10",), ("2",), ("true",)]
+    path = write(tmp_path / "stars.csv", "text,stars\na,4\nb,4.0\nc,04\nd,1.50\n")
+    graded = read([path], LabelledOptions(labels="ordered"))
+    assert [example.labels for example in graded.examples] == [("4",), ("4",), ("4",), ("1.5",)]
     assert scale(["10", "2", "-1", "2.5"]) == ["-1", "2", "2.5", "10"]
 
 
@@ -165,6 +169,32 @@ def test_a_bad_row_is_told_with_its_line_or_dropped_counted_and_recorded(kind, t
     (file,) = corpus.files
     assert (file.rows, file.dropped) == (2, 1)
     assert str(path) in file.reasons[0]
+
+
+def test_what_an_open_quote_swallows_is_counted_and_told_where_it_opens(tmp_path):
+    rows = [f"row {n},{'xy'[n % 2]}\n" for n in range(1, 201)]
+    rows[149] = '"row 150,x\n'
+    path = write(tmp_path / "t.csv", "text,label\n" + "".join(rows))
+    with pytest.raises(DataError, match=r"t.csv:151: not a row of a table .*from a quote in it on, 51 lines are none"):
+        read([path], PLAIN)
+    (file,) = read([path], LabelledOptions(skip_bad_rows=True)).files
+    assert (file.rows, file.dropped) == (149, 51)
+
+
+def test_a_field_may_be_longer_than_csv_allows_by_default(tmp_path):
+    import csv as library
+
+    library.field_size_limit(131_072)
+    path = write(tmp_path / "t.csv", f"text,label\n{'a' * 200_000},x\nb,y\n")
+    assert [len(example.text) for example in read([path], PLAIN).examples] == [200_000, 1]
+
+
+def test_a_table_may_have_semicolons_and_says_where_the_text_was(tmp_path):
+    path = write(tmp_path / "t.csv", "raw;label\na, b;x\nc;y\n")
+    corpus = read([path], PLAIN)
+    assert [example[:2] for example in corpus.examples] == [("a, b", ("x",)), ("c", ("y",))]
+    assert corpus.column == "raw"
+    assert recognise([str(write(tmp_path / "u.csv", "text;label\na;x\n"))]) is not None
 
 
 def test_bytes_that_are_no_text_are_told_with_their_line_or_dropped(tmp_path):
@@ -215,6 +245,8 @@ def test_all_rows_dropped_and_mixed_kinds_and_missing_files_are_told(tmp_path):
 def test_examples_in_memory_are_read_again_as_they_were(tmp_path):
     corpus = given(["a b", "c"], np.array([1, 2]), PLAIN)
     assert [(example.text, example.labels) for example in corpus.examples] == [("a b", ("1",)), ("c", ("2",))]
+    assert (corpus.name, corpus.values) == ("the examples", "int")
+    assert given(["a", "b"], [[1], ["x"]], PLAIN).values == "str"
     (source,) = corpus.sources
     path = write(tmp_path / source.name, source.open().read())
     assert [example[:2] for example in read([path], corpus.options).examples] == [e[:2] for e in corpus.examples]

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from riverrun.data import DataOptions, read
-from riverrun.data.tables import Row, csv_rows, json_rows
+from riverrun.data.tables import Row, rows_of, table_of
 from riverrun.errors import DataError
 
 
 def from_csv(text: str, field: str = "text", tabs: bool = False) -> list[Row]:
-    return list(csv_rows(iter(text.splitlines(keepends=True)), "t.csv", field, tabs=tabs))
+    return list(rows_of(iter(text.splitlines(keepends=True)), "t.csv", ".tsv" if tabs else ".csv", field))
 
 
 def from_json(*lines: str, field: str = "text") -> list[Row]:
-    return list(json_rows(iter(lines), "t.jsonl", field))
+    return list(rows_of(iter(lines), "t.jsonl", ".jsonl", field))
 
 
 def test_csv_follows_its_quotes_and_counts_lines() -> None:
-    assert from_csv('id,text\n1,"a, ""b""\nc"\n\n2,d\n') == [Row(3, 'a, "b"\nc'), Row(5, "d")]
+    assert from_csv('id,text\n1,"a, ""b""\nc"\n\n2,d\n') == [Row(2, 'a, "b"\nc'), Row(5, "d")]
 
 
 def test_tsv_takes_quotation_marks_as_text() -> None:
@@ -40,9 +40,35 @@ def test_rows_with_another_number_of_columns_are_wrong_and_the_rest_goes_on() ->
 
 
 def test_a_quote_that_is_never_closed_is_wrong() -> None:
-    [row] = from_csv('text\n"a\nb\n')
-    assert row.wrong is not None
-    assert "unexpected end of data" in row.wrong
+    good, bad = from_csv('text\ngood\n"a\nb\nc\n')
+    assert good == Row(2, "good")
+    assert (bad.line, bad.lines) == (3, 3)  # where the quote is, and what is lost with it
+    assert "unexpected end of data; from a quote in it on, 3 lines are none" in str(bad.wrong)
+    bad, good = from_csv('text\n"a\n"b" c\nd\n')
+    assert (bad.line, bad.lines, good) == (2, 2, Row(4, "d"))
+
+
+def test_semicolons_and_tabs_stand_between_columns_where_the_header_has_no_comma() -> None:
+    assert from_csv('n;text\n1;"a; b, c"\n') == [Row(2, "a; b, c")]
+    assert from_csv("n\ttext\n1\ta, b\n") == [Row(2, "a, b")]
+    assert from_csv("text,a;b\na,1\n") == [Row(2, "a")]
+
+
+def test_a_tsv_has_quotes_where_its_whole_header_is_quoted_and_is_told_elsewhere() -> None:
+    assert from_csv('"text"\t"n"\n"a ""b""\nc"\t"1"\n', tabs=True) == [Row(2, 'a "b"\nc')]
+    [first, _] = from_csv('text\tn\n"a\nb"\t1\n', tabs=True)
+    assert first.wrong == "expected 2 columns as in the header, got 1; a .tsv has no quotes, so put them into a .csv"
+
+
+def test_of_columns_with_the_same_name_the_first_one_counts() -> None:
+    assert from_csv("text,text\na,b\n") == [Row(2, "a")]
+
+
+def test_json_lines_have_the_columns_of_their_first_object() -> None:
+    found = table_of(iter(["[]\n", '{"a": 1, "b": 2}\n', '{"c": 3}']), "t.jsonl", ".jsonl")
+    assert (found.header, found.line) == (["a", "b"], 2)
+    assert [record.wrong is None for record in found.records] == [False, True, True]
+    assert table_of(iter(["1"]), "t.jsonl", ".jsonl").header is None
 
 
 def test_documents_longer_than_csv_allows_by_default_are_read() -> None:

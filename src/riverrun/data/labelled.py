@@ -6,7 +6,6 @@ the reading with its file and line, or is dropped, counted and recorded.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -17,12 +16,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from riverrun.data.encoding import decoded, fault, lines
-from riverrun.data.labelled_layout import HEAD, MARK, PARTS, Entry, How, columns, layout
+from riverrun.data.labelled_layout import HEAD, MARK, Entry, How, columns, layout
 from riverrun.data.labelled_options import LabelledOptions
 from riverrun.data.readers import FileRecord
 from riverrun.data.sources import Member, Source, find, members, reading
+from riverrun.data.tables import part_of, short, table_of
 from riverrun.errors import DataError
 
+IN_MEMORY = "examples in memory"
 _REASONS = 20  # of the rows dropped, so many are told one by one
 
 
@@ -37,13 +38,14 @@ class Example(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a reader gives of a row: the example, or why it is none. line: its (last) line."""
+    """What a reader gives of a row: the example, or why it is none. line: its first one. lines: lost with a wrong one."""
 
     line: int
     text: str = ""
     label: Any = ""  # text; a list of labels where the row has them apart
     part: str = ""
     wrong: str | None = None
+    lines: int = 1
 
 
 @dataclass
@@ -53,25 +55,33 @@ class _Tally:
     reasons: list[str] = field(default_factory=list)
     columns: tuple[str, str] | None = None
 
-    def drop(self, reason: str) -> None:
-        self.dropped += 1
+    def drop(self, reason: str, rows: int = 1) -> None:
+        self.dropped += rows
         if len(self.reasons) < _REASONS:
             self.reasons.append(reason)
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """The examples of some files. found: how they hold them, in words. options: how they were read."""
+    """The examples of some files, or of Python objects.
+
+    found: how the files hold them, in words. options: how they were read. column: of a table, where the text is.
+    values: what the labels were in Python (labels.VALUES); of files always text.
+    """
 
     sources: list[Source]
     examples: list[Example]
     files: list[FileRecord]
     found: str
     options: LabelledOptions
+    column: str = ""
+    values: str = "str"
 
     @property
     def name(self) -> str:
         """The first file, and how many more there are, for messages."""
+        if self.found == IN_MEMORY:
+            return "the examples"  # no file that the user has
         more = f" and {len(self.sources) - 1:,} more" if len(self.sources) > 1 else ""
         return (self.sources[0].name if self.sources else "the examples") + more
 
@@ -106,7 +116,7 @@ def read(paths: Sequence[str | Path], options: LabelledOptions) -> Labelled:
         raise DataError(f"{sources[0].name}: there is no example in it{why}. Give texts with labels.")
     named = dict.fromkeys(tally.columns for tally in tallies if tally.columns)
     found += "".join(f", text in {text!r}, label in {label!r}" for text, label in named)
-    return Labelled(sources, examples, files, found, options)
+    return Labelled(sources, examples, files, found, options, next(iter(named), ("", ""))[0])
 
 
 def given(texts: Sequence[str], labels: Sequence[Any], options: LabelledOptions) -> Labelled:
@@ -117,8 +127,8 @@ def given(texts: Sequence[str], labels: Sequence[Any], options: LabelledOptions)
     if len(texts) != len(labels):
         raise DataError(f"expected as many labels as texts, got {len(labels):,} labels and {len(texts):,} texts.")
     tally, examples = _Tally(), []
-    for index, (text, label) in enumerate(zip(texts, labels, strict=True)):
-        value = label if isinstance(label, str) else label.tolist() if hasattr(label, "tolist") else label
+    labels = [label.tolist() if hasattr(label, "tolist") else label for label in labels]
+    for index, (text, value) in enumerate(zip(texts, labels, strict=True)):
         row = Row(index, text, value) if isinstance(text, str) else Row(index, wrong=f"expected text, got {text!r}")
         found = _checked(row, f"example {index}", options, tally, mend="Mend it")
         if found is not None:
@@ -130,7 +140,18 @@ def given(texts: Sequence[str], labels: Sequence[Any], options: LabelledOptions)
     source = Source("examples.jsonl", len(data), hashlib.sha256(data).hexdigest(), partial(io.BytesIO, data))
     record = FileRecord(*source[:1], source.sha256, source.size, tally.rows, tally.dropped, tuple(tally.reasons))
     told = replace(options, text="text", label="label", encoding="utf-8")  # of the source, which can be read again
-    return Labelled([source], examples, [record], "examples in memory", told)
+    return Labelled([source], examples, [record], IN_MEMORY, told, values=_kind_of(labels))
+
+
+def _kind_of(labels: Sequence[Any]) -> str:
+    """bool, int or float where all labels are that, else str.
+
+    >>> _kind_of([1, 2]), _kind_of([[True], []]), _kind_of([1, "a"])
+    ('int', 'bool', 'str')
+    """
+    values = [one for label in labels for one in (label if isinstance(label, list | tuple | set) else [label])]
+    found = {type(value).__name__ for value in values}
+    return found.pop() if len(found) == 1 and found <= {"bool", "int", "float"} else "str"
 
 
 def _entries(paths: Sequence[str | Path]) -> tuple[list[Source], list[Entry], dict[str, int]]:
@@ -180,10 +201,8 @@ def _rows(member: Member, how: How, options: LabelledOptions, tally: _Tally) -> 
         for number, line in enumerate(lines(text), 1):
             if line.strip():
                 yield _marked(number, line)
-    elif member.suffix in (".csv", ".tsv"):
-        yield from _table(lines(text), member, options, tally)
     else:
-        yield from _objects(lines(text), member, options, tally)
+        yield from _table(lines(text), member, options, tally)
 
 
 def _marked(number: int, line: str) -> Row:
@@ -195,81 +214,30 @@ def _marked(number: int, line: str) -> Row:
     words = line.split()
     count = next((place for place, word in enumerate(words) if not word.startswith(MARK)), len(words))
     if not count:
-        return Row(number, wrong=f"expected a line that begins with {MARK}, got {_short(line)}")
+        return Row(number, wrong=f"expected a line that begins with {MARK}, got {short(line)}")
     return Row(number, " ".join(words[count:]), [word.removeprefix(MARK) for word in words[:count]])
 
 
-def _table(table: Iterator[str], member: Member, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
-    """CSV is as Python's csv module reads it; TSV has no quoting, as its media type says (tables.py)."""
-    if csv.field_size_limit() < 1 << 30:  # 131,072 is too few for a document; csv has one limit for all
-        csv.field_size_limit(1 << 30)
-    if member.suffix == ".tsv":
-        reader = csv.reader(table, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(table, strict=True)
-    try:
-        header = next(reader, [])
-        tally.columns = columns(header, options.text, options.label)
-    except csv.Error as error:
-        raise DataError(f"{member.name}:1: expected a header with the names of the columns ({error}).") from None
-    except DataError as error:
-        raise DataError(f"{member.name}:1: {error}") from None
-    text, label = (header.index(name) for name in tally.columns)
-    split = next((place for place, name in enumerate(header) if name.strip().lower() == "split"), None)
-    while True:
+def _table(text: Iterator[str], member: Member, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
+    table = table_of(text, member.name, member.suffix)
+    if table.header is not None:
         try:
-            row = next(reader, None)
-        except csv.Error as error:
-            yield Row(reader.line_num, wrong=f"not a row of a table ({error})")
+            tally.columns = columns(table.header, options.text, options.label)
+        except DataError as error:
+            raise DataError(f"{member.name}:{table.line}: {error}") from None
+    text_name, label_name = tally.columns or ("", "")
+    split = next((name for name in table.header or () if name.strip().lower() == "split"), "split")
+    for line, values, wrong, lost in table.records:
+        missing = next((name for name in (text_name, label_name) if name not in values), None)
+        if wrong is None and missing is not None:
+            wrong = f"no field {missing!r}; it has {', '.join(map(repr, values)) or 'none'}"
+        elif wrong is None and not isinstance(values[text_name], str):
+            wrong = f"field {text_name!r}: expected text, got {short(json.dumps(values[text_name]))}"
+        if wrong is not None:
+            yield Row(line, wrong=wrong, lines=lost)
             continue
-        if row is None:
-            return
-        if not row:
-            continue  # a blank line
-        if len(row) != len(header):
-            yield Row(reader.line_num, wrong=f"expected {len(header)} columns as in the header, got {len(row)}")
-            continue
-        yield _with_part(Row(reader.line_num, row[text], row[label]), row[split] if split is not None else "")
-
-
-def _objects(table: Iterator[str], member: Member, options: LabelledOptions, tally: _Tally) -> Iterator[Row]:
-    """JSON lines: the fields are those of the first row."""
-    names: tuple[str, str] | None = None
-    for number, line in enumerate(table, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield Row(number, wrong=f"expected a JSON object, got {_short(line)} ({error})")
-            continue
-        if not isinstance(row, dict):
-            yield Row(number, wrong=f"expected a JSON object, got {_short(line)}")
-            continue
-        if names is None:
-            try:
-                names = tally.columns = columns(list(row), options.text, options.label)
-            except DataError as error:
-                raise DataError(f"{member.name}:{number}: {error}") from None
-        missing = next((name for name in names if name not in row), None)
-        if missing is not None:
-            yield Row(number, wrong=f"no field {missing!r}; it has {', '.join(map(repr, row)) or 'none'}")
-        elif not isinstance(row[names[0]], str):
-            got = _short(json.dumps(row[names[0]]))
-            yield Row(number, wrong=f"field {names[0]!r}: expected text, got {got}")
-        else:
-            yield _with_part(Row(number, row[names[0]], row[names[1]]), row.get("split", ""))
-
-
-def _with_part(row: Row, value: object) -> Row:
-    if value in ("", None):
-        return row
-    part = PARTS.get(value.strip().lower()) if isinstance(value, str) else None
-    if part is None:
-        return row._replace(
-            wrong=f"split: expected train, valid or test, got {value!r} (rename the column if it means something else)"
-        )
-    return row._replace(part=part)
+        part, wrong = part_of(values.get(split))
+        yield Row(line, values[text_name], values[label_name], part, wrong)
 
 
 def _checked(
@@ -285,7 +253,7 @@ def _checked(
         return Example(text, labels, row.part, place)
     if not options.skip_bad_rows:
         raise DataError(f"{place}: {wrong}. {mend}, or drop such rows (--skip-bad-rows).")
-    tally.drop(f"{place}: {wrong}")
+    tally.drop(f"{place}: {wrong}", row.lines)
     return None
 
 
@@ -297,16 +265,19 @@ def _labels(value: Any, options: LabelledOptions) -> tuple[tuple[str, ...], str 
     else:
         values = list(value) if isinstance(value, list | tuple) else [value]
     if not all(isinstance(one, str | int | float | bool) for one in values):
-        return (), f"label: expected text, got {_short(json.dumps(value, default=str))}"
+        return (), f"label: expected text, got {short(json.dumps(value, default=str))}"
     names = tuple(dict.fromkeys(name for one in values if (name := _name(one))))
     if several:
         return names, None
     if len(names) != 1:
         what = f"{len(names)} labels, {', '.join(names)} (allow that with --labels several)" if names else "none"
         return (), f"expected one label, got {what}"
-    if options.labels == "ordered" and _number(names[0]) is None:
+    if options.labels != "ordered":
+        return names, None
+    number = _number(names[0])
+    if number is None:
         return (), f"expected a number as label, got {names[0]!r} (--labels ordered)"
-    return names, None
+    return (_name(number),), None  # "4" and "4.0" are one place on the scale
 
 
 def _name(value: object) -> str:
@@ -333,13 +304,3 @@ def scale(labels: Sequence[str]) -> list[str]:
     ['1.5', '2', '10']
     """
     return sorted(labels, key=lambda label: (_number(label) or 0.0, label))
-
-
-def _short(text: str) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= 40 else text[:40] + "...")
-
-
-def lowered(examples: Sequence[Example]) -> list[Example]:
-    """The examples with small letters alone."""
-    return [example._replace(text=example.text.lower()) for example in examples]

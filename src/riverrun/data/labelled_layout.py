@@ -17,15 +17,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 from riverrun.data.sides import are_sides
+from riverrun.data.tables import DELIMITED, PARTS, delimiter
 from riverrun.errors import DataError, nearest
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 MARK = "__label__"
-PARTS = {
-    "train": "train", "training": "train",
-    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 # What lies beside data and is none, by the beginning of its name.
 _BESIDE = ("readme", "license", "licence", "copying", "notice", "changelog", "citation")
 _PACKED = (".gz", ".bz2", ".xz")
@@ -172,11 +168,11 @@ def _recognise_folder(folder: Path) -> str | None:
 
 def _recognise_table(name: str, entry: Entry) -> str | None:
     first, newline, _ = _text(entry.head).partition("\n")
-    if entry.suffix in (".csv", ".tsv"):
+    if entry.suffix in DELIMITED:
         import csv
 
         try:
-            header = next(csv.reader([first], delimiter="\t" if entry.suffix == ".tsv" else ","), [])
+            header = next(csv.reader([first], delimiter=delimiter(first, tabs=entry.suffix == ".tsv")), [])
         except csv.Error:
             return None
     else:
@@ -184,7 +180,7 @@ def _recognise_table(name: str, entry: Entry) -> str | None:
 
         try:
             row = json.loads(first) if newline or entry.head else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         header = list(row) if isinstance(row, dict) else []
     text, label = _usual(header, TEXT_NAMES), _usual(header, LABEL_NAMES)

@@ -18,7 +18,7 @@ from riverrun.data import builtin
 from riverrun.data.encoding import BLOCK, decoded, fault, lines
 from riverrun.data.options import DataOptions
 from riverrun.data.sources import Member, Source, find, members, reading
-from riverrun.data.tables import Row, csv_rows, json_rows
+from riverrun.data.tables import rows_of
 from riverrun.errors import DataError
 from riverrun.files import sha256
 
@@ -54,8 +54,8 @@ class _Tally:
     dropped: int = 0
     reasons: list[str] = field(default_factory=list)
 
-    def drop(self, reason: str) -> None:
-        self.dropped += 1
+    def drop(self, reason: str, rows: int = 1) -> None:
+        self.dropped += rows
         if len(self.reasons) < _REASONS:
             self.reasons.append(reason)
 
@@ -260,18 +260,13 @@ def _joined(pieces: Iterator[str]) -> Iterator[str]:
 def _rows(member: Member, options: DataOptions, tally: _Tally) -> Iterator[tuple[str, str]]:
     skip = options.skip_bad_rows
     table = lines(decoded(member.stream, member.name, options.encoding, keep_bad=skip))
-    rows: Iterator[Row]
-    if member.suffix in (".csv", ".tsv"):
-        rows = csv_rows(table, member.name, options.field, tabs=member.suffix == ".tsv")
-    else:
-        rows = json_rows(table, member.name, options.field)
-    for row in rows:
+    for row in rows_of(table, member.name, member.suffix, options.field):
         why = row.wrong or fault(row.text)
         if why is None:
             tally.rows += 1
             if row.text:
                 yield row.text, row.part
         elif skip:
-            tally.drop(f"{member.name}:{row.line}: {why}")
+            tally.drop(f"{member.name}:{row.line}: {why}", row.lines)
         else:
             raise DataError(f"{member.name}:{row.line}: {why}. Mend it, or drop such rows (--skip-bad-rows).")
