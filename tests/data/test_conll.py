@@ -126,12 +126,34 @@ def test_only_the_column_is_changed():
 
 
 def test_tags_that_are_missing_become_a_last_column():
-    form = Layout((), 3, "", 0, 2)
-    found = list(sentences(rows("EU NNP\nis VBZ I-X\n"), form, tagged=False))
+    form = Layout((), 2, "", 0, 2)
+    found = list(sentences(rows("EU NNP\nis VBZ\n"), form, tagged=False))
     assert found[0].tags == ("", "")
     assert filled(found[0], ["A", "B"]) == "EU NNP A\nis VBZ B\n"
-    alone = list(sentences(rows("EU\n\nis\n"), Layout((), 2, "", 0, 1), tagged=False))
+    alone = list(sentences(rows("EU\n\nis\n"), Layout((), 1, "", 0, 1), tagged=False))
     assert "".join(filled(one, ["A"]) for one in alone) == "EU A\n\nis A\n"
+    more = next(iter(sentences(rows("EU NNP X\n"), form, tagged=False)))
+    assert isinstance(more, Broken), "its last column would be written over"
+
+
+def test_the_first_line_may_be_the_broken_one():
+    _, found = read("a\nb X\n\nc Y\n\nd X\n")
+    assert (found[0].line, found[0].wrong) == (1, "expected 2 columns, got 1")
+    assert [one.words for one in found[1:]] == [("c",), ("d",)]
+    assert read(CONLLU.replace("1\tSie\t", "Sie\t", 1))[1][0].line == 5
+
+
+def test_a_word_may_be_a_wide_space_or_one_that_does_not_break():
+    _, found = read("\u3000\tX\n\u00a0\tY\n\nb\tX\n")
+    assert found[0].words == ("\u3000", "\u00a0")
+    _, found = read("\u3000\n\u00a0\n", tagged=False)
+    assert found[0].words == ("\u3000", "\u00a0")
+
+
+def test_conllu_plus_may_have_no_numbers():
+    form, found = read("# global.columns = FORM UPOS\n# a\nParis\tPROPN\nsleeps\t_\n\n", plus=True)
+    assert not form.numbered
+    assert (found[0].words, found[0].tags) == (("Paris", "sleeps"), ("PROPN", ""))
 
 
 @pytest.mark.parametrize(

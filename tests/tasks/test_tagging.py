@@ -195,7 +195,7 @@ def test_sentences_of_two_words_are_no_columns_where_those_had_tabs():
     options, coder = sections(), TagCoder.of([["Ann", "runs"]], [["N", "V"]])
     assert (coder.form.width, coder.form.separator) == (2, "\t")
     tagger = TASK.model(options["model"], coder)
-    for text, form in (("Ann sleeps\nBob runs\n", None), ("Ann\nsleeps\n\nBob\n", 2), ("Ann\t?\nruns\tX\n", 2)):
+    for text, form in (("Ann sleeps\nBob runs\n", None), ("Ann\nsleeps\n\nBob\n", 1), ("Ann\t?\nruns\tX\n", 2)):
         found = recognised("f.txt", text.splitlines(keepends=True), coder)
         assert (found and found.width) == form, text
     spaced = TASK.predict(tagger, coder, options, Given("f.txt", b"Ann sleeps\nBob runs\n"), Prediction())
@@ -234,6 +234,57 @@ def test_a_broken_line_is_named_or_left_as_it_is(treebank):
     found = TASK.predict(tagger, prepared.coder, lenient, given, Prediction())
     assert found.text == text
     assert found.notes == ["new.conllu:10: expected 10 tab-separated columns, got 2: left as it is."]
+
+
+def test_one_broken_line_makes_no_plain_text_of_columns(entities):
+    tagger, prepared, options = entities
+    for separator, count in ((" ", 8), ("\t", 8)):
+        text = conll(count).replace(" ", separator).splitlines(keepends=True)
+        text[1] = "Smith0\n"
+        given = Given("new.txt", "".join(text).encode())
+        with pytest.raises(DataError, match=r"new.txt:2: expected 3 .*columns, got 1.*--skip-bad-rows"):
+            TASK.predict(tagger, prepared.coder, options, given, Prediction())
+        found = TASK.predict(tagger, prepared.coder, options, given, Prediction(skip_bad_rows=True))
+        assert found.text.splitlines(keepends=True)[:6] == text[:6]
+        assert len(found.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("new.csv", "text\nAnn likes Oslo\n"), ("new.jsonl", "{}\n"), ("new.tsv", "1\tAnn likes Oslo\n2\tBob sleeps\n")],
+)
+def test_a_table_of_texts_is_not_tagged_as_words(entities, name, text):
+    tagger, prepared, options = entities
+    with pytest.raises(DataError, match=f"{name}: a table, where words were expected"):
+        TASK.predict(tagger, prepared.coder, options, Given(name, text.encode()), Prediction())
+
+
+def test_tags_of_columns_without_names_have_no_place_in_conllu(entities):
+    tagger, prepared, options = entities
+    with pytest.raises(DataError, match=r"new.conllu.gz: CoNLL-U, but the model learnt from columns without names"):
+        TASK.predict(tagger, prepared.coder, options, Given("new.conllu.gz", conllu(1).encode()), Prediction())
+
+
+def test_a_file_without_the_column_of_the_tags_is_named(treebank):
+    tagger, prepared, options = treebank
+    given = Given("new.conllup", b"# global.columns = ID FORM XPOS\n1\tthe\t_\n")
+    with pytest.raises(DataError, match=r"new.conllup: the model's tags are of column upos: expected one of xpos"):
+        TASK.predict(tagger, prepared.coder, options, given, Prediction())
+
+
+def test_one_word_a_line_is_a_sentence_up_to_the_blank_line(treebank, entities):
+    for tagger, prepared, options in (treebank, entities):
+        given = Given("new.txt", b"Ann\nsleeps\n\nBob\n")
+        found = TASK.predict(tagger, prepared.coder, options, given, Prediction())
+        assert [one["words"] for one in found.result] == [["Ann", "sleeps"], ["Bob"]]
+        assert found.notes == ["new.txt: read as one word a line, with a blank line after each sentence."]
+
+
+def test_several_lists_of_the_last_sentence_are_apart_where_the_file_ends_without_a_blank_line(entities):
+    tagger, prepared, options = entities
+    given = Given("x.conll", b"Ann NNP O")
+    written = TASK.predict(tagger, prepared.coder, options, given, Prediction(top=2)).text
+    assert written.count("\n\n") == 2
 
 
 def test_a_tag_that_training_lacks_counts_as_wrong_and_is_told(treebank, tmp_path):

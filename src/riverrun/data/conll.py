@@ -13,6 +13,7 @@ A sentence keeps the lines that it was read from: `filled` gives back the file w
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -23,17 +24,21 @@ CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "dep
 UNTAGGED = ("id", "form", "head", "deps")  # columns that are no tags: numbers of other words, and the word itself
 EMPTY = "_"  # in CoNLL-U: nothing is annotated; of features and of what is in misc: there are none
 DOCSTART = "-DOCSTART-"
+LOOKED_AT = 100  # words that tell the columns of a file: the first one may be broken
+PROMISED = (".conllu", ".conllup")  # names that promise CoNLL-U
 _NUMBER = re.compile(r"([1-9][0-9]*)")
 _RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
 _NODE = re.compile(r"([0-9]+)\.([1-9][0-9]*)")
-_SPACES = re.compile(r"([ \t]+)")  # no other blanks: a word may be a wide space
+BLANKS = " \t"  # no others: a word may be a wide space
+_SPACES = re.compile(f"([{BLANKS}]+)")
+_ENDS = BLANKS + "\r\n"
 
 
 class Layout(NamedTuple):
     """How the lines of a file are cut. names: of the columns, none in plain columns. width: how many there are.
 
     separator: "\\t", or "" for any number of spaces. word, tag: which column holds them, from 0; tag is None where the
-    file has no column but the word.
+    file has no column but the word, and `width` where they are to become one more column.
     """
 
     names: tuple[str, ...]
@@ -45,7 +50,7 @@ class Layout(NamedTuple):
     @property
     def numbered(self) -> bool:
         """Whether the first column numbers the words, as in CoNLL-U."""
-        return bool(self.names)
+        return self.names[:1] == ("id",)
 
     @property
     def described(self) -> str:
@@ -93,31 +98,33 @@ class Broken(NamedTuple):
 
 
 def layout(table: Iterator[str], column: str = "", *, plus: bool = False) -> tuple[Layout, Iterator[str]]:
-    """How the file is laid out, told from its first word, and its lines from the first one on.
+    """How the file is laid out, told from most of its first words, and its lines from the first one on.
 
     column: the column of the tags: a name, a number from 1, "last"; "" is upos in CoNLL-U and the last one elsewhere.
     plus: CoNLL-U by the file's name. Raises OptionError where there is no such column, or it holds no tags.
     """
     seen: list[str] = []
     names: tuple[str, ...] = CONLLU if plus else ()
-    first = ""
+    words: list[str] = []
     for line in table:
         seen.append(line)
-        bare = line.strip()
+        bare = line.strip(_ENDS)
         if bare.startswith("# global.columns"):
             names = tuple(bare.partition("=")[2].lower().split())
         elif bare and not bare.startswith(("# ", DOCSTART)):
-            first = line.rstrip("\r\n")
+            words.append(line.rstrip("\r\n"))
+        if len(words) == LOOKED_AT:
             break
-    cells = first.split("\t")
-    if not names and len(cells) == len(CONLLU) and _is_id(cells[0]):
+    rows = [word.split("\t") for word in words]
+    if not names and sum(len(row) == len(CONLLU) and _is_id(row[0]) for row in rows) > len(rows) / 2:
         names = CONLLU
     lines = chain(seen, table)
     if names:
-        found = Layout(names, len(names), "\t", names.index("form") if "form" in names else 1, None)
+        word = names.index("form") if "form" in names else int(names[0] == "id")
+        found = Layout(names, len(names), "\t", word, None)
         return found._replace(tag=_named(column or "upos", found)), lines
-    separator = "\t" if "\t" in first else ""
-    width = len(_cells(first, separator))
+    separator = "\t" if sum("\t" in word for word in words) > len(words) / 2 else ""
+    width = Counter(len(cells(word, separator)) for word in words).most_common(1)[0][0] if words else 0
     found = Layout((), width, separator, 0, None)
     return (found if width < 2 else found._replace(tag=_numbered(column or "last", found))), lines
 
@@ -132,8 +139,8 @@ def sentences(
     block: list[str] = []
     begin, full = 1, False
     for number, line in enumerate(table, 1):
-        bare = line.strip()
-        if full and bare and not block[-1].strip():  # what follows the blank lines
+        bare = line.strip(_ENDS)
+        if full and bare and not block[-1].strip(_ENDS):  # what follows the blank lines
             yield _sentence(block, begin, form, name, tagged)
             block, begin, full = [], number, False
         block.append(line)
@@ -145,7 +152,7 @@ def sentences(
 def filled(sentence: Sentence, tags: Sequence[str]) -> str:
     """The sentence's lines with these tags in the place of its own, all else as it was.
 
-    Where the file has one column less than its layout, the tags become a last column.
+    Where the layout has the tags behind its last column, they become one more.
     """
     form = sentence.form
     lines = list(sentence.lines)
@@ -154,14 +161,14 @@ def filled(sentence: Sentence, tags: Sequence[str]) -> str:
         line = lines[place]
         bare = line.rstrip("\r\n")
         end = line[len(bare) :]
-        cells = bare.split(form.separator) if form.separator else _SPACES.split(bare.strip(" \t"))[::2]
-        between = [form.separator] * len(cells) if form.separator else _SPACES.split(bare.strip(" \t"))[1::2]
-        if form.tag == len(cells):
+        row = bare.split(form.separator) if form.separator else _SPACES.split(bare.strip(BLANKS))[::2]
+        between = [form.separator] * len(row) if form.separator else _SPACES.split(bare.strip(BLANKS))[1::2]
+        if form.tag == len(row):
             between.append(between[-1] if between else form.separator or " ")
-            cells.append(tag)
+            row.append(tag)
         else:
-            cells[form.tag] = tag
-        lines[place] = cells[0] + "".join(map(str.__add__, between, cells[1:])) + end
+            row[form.tag] = tag
+        lines[place] = row[0] + "".join(map(str.__add__, between, row[1:])) + end
     return "".join(lines)
 
 
@@ -172,32 +179,28 @@ def _sentence(block: list[str], begin: int, form: Layout, name: str, tagged: boo
     numbers = _Numbers()
     for place, line in enumerate(block):
         bare = line.rstrip("\r\n")
-        if not bare.strip() or bare.startswith(DOCSTART) or _is_comment(line, form, started=bool(words)):
+        if not bare.strip(_ENDS) or bare.startswith(DOCSTART) or _is_comment(line, form, started=bool(words)):
             continue
-        cells = _cells(bare, form.separator)
-        wrong = _wrong_cells(cells, form, tagged)
+        row = cells(bare, form.separator)
+        wrong = _wrong_cells(row, form, tagged)
         if not wrong and form.numbered:
-            wrong = numbers.wrong(cells[0])
+            wrong = numbers.wrong(row[0])
         if wrong:
             return Broken(begin + place, wrong, tuple(block))
-        if form.numbered and not cells[0].isdigit():
+        if form.numbered and not row[0].isdigit():
             continue  # a token of several words, or an empty node
-        words.append(cells[form.word])
-        tags.append(_tag(cells, form) if tagged else "")
+        words.append(row[form.word])
+        tags.append(_tag(row, form) if tagged else "")
         places.append(place)
     return Sentence(tuple(words), tuple(tags), tuple(block), tuple(places), begin, name, form)
 
 
-def _wrong_cells(cells: list[str], form: Layout, tagged: bool) -> str:
-    between = "tab-separated columns" if form.separator else "columns"
-    if (form.numbered or tagged) and len(cells) != form.width:
-        return f"expected {form.width} {between}, got {len(cells)}"
-    least = form.width - 1 if form.tag == form.width - 1 else form.width
-    if not form.numbered and not least <= len(cells) <= form.width:
-        return f"expected {form.width} {between} (or {least}, without the tags), got {len(cells)}"
-    if not cells[form.word].strip():
+def _wrong_cells(row: list[str], form: Layout, tagged: bool) -> str:
+    if len(row) != form.width:
+        return f"expected {form.width} {'tab-separated columns' if form.separator else 'columns'}, got {len(row)}"
+    if not row[form.word].strip(BLANKS):
         return f"expected a word in column {form.word + 1}, got nothing"
-    if tagged and form.tag is not None and not cells[form.tag].strip():
+    if tagged and form.tag is not None and not row[form.tag].strip(BLANKS):
         return f"expected a tag in column {form.tag + 1}, got nothing"
     return ""
 
@@ -228,15 +231,16 @@ class _Numbers:
         return ""
 
 
-def _tag(cells: list[str], form: Layout) -> str:
+def _tag(row: list[str], form: Layout) -> str:
     assert form.tag is not None
-    tag = cells[form.tag]
+    tag = row[form.tag]
     # In these two columns `_` says that there are no features; in the others, that nobody has annotated the word.
-    empty = form.numbered and tag == EMPTY and form.names[form.tag] not in ("feats", "misc")
-    return "" if empty and cells[form.word] != EMPTY else tag
+    empty = form.names and tag == EMPTY and form.names[form.tag] not in ("feats", "misc")
+    return "" if empty and row[form.word] != EMPTY else tag
 
 
-def _cells(line: str, separator: str) -> list[str]:
+def cells(line: str, separator: str) -> list[str]:
+    """The columns of a line, without its end."""
     return line.split(separator) if separator else [cell for cell in _SPACES.split(line)[::2] if cell]
 
 
@@ -248,7 +252,7 @@ def _is_comment(line: str, form: Layout, *, started: bool = False) -> bool:
     """In plain columns `#` may be a word; a comment stands before a sentence, and has not the columns of a word."""
     if not line.startswith("#"):
         return False
-    return form.numbered or (not started and len(_cells(line.rstrip("\r\n"), form.separator)) != form.width)
+    return form.numbered or (not started and len(cells(line.rstrip("\r\n"), form.separator)) != form.width)
 
 
 def _named(column: str, form: Layout) -> int:

@@ -82,7 +82,7 @@ def find(paths: Iterable[str | Path]) -> list[Source]:
 
 def members(source: Source) -> Iterator[Member]:
     """The documents of a source, one after the other; each stream is closed when the next is asked for."""
-    stem, suffix = _without_compression(source.name)
+    stem, suffix = without_compression(source.name)
     with ExitStack() as stack, reading(source.name):
         raw = stack.enter_context(source.open())
         if suffix.endswith(".zip") and stem == source.name:
@@ -179,12 +179,12 @@ class _Shared(io.RawIOBase):
 
 
 def _member(name: str, raw: IO[bytes], position: Callable[[], int]) -> Member:
-    stem, suffix = _without_compression(name)
+    stem, suffix = without_compression(name)
     stream = raw if stem == name else _COMPRESSED[Path(name).suffix.lower()](raw)
     return Member(name, suffix, stream, position)
 
 
-def _without_compression(name: str) -> tuple[str, str]:
+def without_compression(name: str) -> tuple[str, str]:
     """`a.txt.gz` -> (`a.txt`, `.txt`); `a.tgz` -> (`a.tar`, `.tar`); a plain name comes back as it is."""
     path = Path(name)
     if path.suffix.lower() == ".tgz":

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from riverrun.data.conll import Broken, Sentence, layout, sentences
+from riverrun.data.conll import PROMISED, Broken, Sentence, layout, sentences
 from riverrun.data.encoding import decoded, fault, lines
 from riverrun.data.labelled_split import fraction
 from riverrun.data.readers import FileRecord
@@ -27,7 +27,6 @@ from riverrun.files import sha256
 
 Progress = Callable[[int, int], None]
 _REASONS = 20  # of the sentences dropped, so many are told one by one
-_U = (".conllu", ".conllup")  # names that promise CoNLL-U
 
 
 class TagCorpus:
@@ -183,7 +182,7 @@ def _sentences(member: Member, options: TagOptions) -> Iterator[Sentence | str]:
     skip = options.skip_bad_rows
     text = lines(decoded(member.stream, member.name, options.encoding, keep_bad=skip))
     try:
-        form, table = layout(text, options.column, plus=member.suffix in _U)
+        form, table = layout(text, options.column, plus=member.suffix in PROMISED)
     except OptionError as error:
         raise DataError(f"{member.name}: column: {error.problem} Name another (--column).") from None
     if form.tag is None and form.width:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from riverrun.data.tag_options import TagOptions
 from riverrun.errors import OptionError
+from riverrun.fields import check, option
 from riverrun.models.tagger_options import TaggerOptions
 from riverrun.tasks.tags.presets import PRESETS
 from riverrun.tasks.task import Given, Metric, Predicted, Say, Task
@@ -39,11 +40,11 @@ SUFFIXES = {
 class Prediction:
     """What `predict` can be told."""
 
-    top: int = field(default=1, metadata={"help": "how many lists of tags to give for each sentence, the best first"})
+    top: int = option(1, "how many lists of tags to give for each sentence, the best first", least=1)
+    skip_bad_rows: bool = option(False, "leave sentences with a line that cannot be read as they are")
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise OptionError("top", f"expected a whole number of at least 1, got {self.top}.")
+        check(self)
 
 
 def infer(paths: Sequence[str]) -> str | None:
@@ -184,7 +185,7 @@ def _conclude(
 def _predict(model: Any, coder: TagCoder, sections: Mapping[str, Any], given: Given, options: Prediction) -> Predicted:
     from riverrun.tasks.tags.predicting import predict
 
-    return predict(model, coder, sections["data"], given, top=options.top)
+    return predict(model, coder, sections["data"], given, top=options.top, skip_bad_rows=options.skip_bad_rows)
 
 
 def _card(prepared: Prepared) -> tuple[str, str]:
