@@ -11,11 +11,13 @@ import pytest
 import torch
 from models import encoder_decoder_oracle as oracle
 
+from riverrun.attention import additive
 from riverrun.cells import Cell, names, tanh
 from riverrun.combinations import Layer, settled
 from riverrun.data.pair_batch import BEGIN, END, PairBatch
 from riverrun.decoding.sequence_protocol import select
 from riverrun.errors import OptionError, UsageError
+from riverrun.models import decoder_attention
 from riverrun.models.encoder_decoder import EncoderDecoder
 from riverrun.models.encoder_decoder_options import EncoderDecoderOptions
 from riverrun.sequences import Sequences
@@ -380,6 +382,29 @@ def test_a_cell_of_one_s_own_takes_the_place_of_the_named_one_on_both_sides():
     ours = EncoderDecoder(options(), SOURCE, TARGET, cell=Mine)
     assert {"encoder.layers.0.forward.U.n", "decoder.layers.0.forward.U.n"} <= set(ours.state_dict())
     ours.loss(batch()).total.backward()
+
+
+def test_a_batch_of_empty_sources_is_served_by_inner_products_of_two_directions():
+    model = EncoderDecoder(options(attention="dot"), SOURCE, TARGET).eval()
+    source = Sequences(torch.zeros(0, 2, dtype=torch.int64), torch.tensor([0, 0]))
+    memory = model.encode(source)
+    log_p, _, weights = model.step(memory, model.start(memory), torch.tensor([BEGIN, BEGIN]))
+    assert log_p.isfinite().all()
+    assert weights.shape == (2, 0)
+
+
+def test_scores_with_a_tanh_are_made_a_few_steps_at_a_time_where_no_gradient_needs_them(monkeypatch):
+    model = EncoderDecoder(options(attention="concat"), SOURCE, TARGET).eval()
+    ids, lengths = torch.randint(3, 7, (5, 4)), torch.tensor([5, 3, 1, 4])
+    batch = PairBatch(Sequences(ids, lengths), Sequences(ids, lengths), None, 13, 0)
+    whole, sizes = model.loss(batch), []
+    monkeypatch.setattr(decoder_attention, "TOGETHER", 2 * 4 * 5 * 6)  # two steps of [4, 5, 6]
+    monkeypatch.setattr(decoder_attention, "additive", lambda q, *rest: sizes.append(q.shape[1]) or additive(q, *rest))
+    with torch.no_grad():
+        assert float(model.loss(batch).total) == pytest.approx(float(whole.total), abs=1e-5)
+    assert sizes == [2, 2, 1]
+    model.loss(batch)
+    assert sizes[3:] == [5]
 
 
 def test_the_first_prediction_is_close_to_uniform():

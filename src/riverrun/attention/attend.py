@@ -31,7 +31,8 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attend
     """
     if mask is not None:  # the lowest number and not -inf, which is no number less itself where nothing is valid
         scores = scores.masked_fill(~mask[:, None, :], torch.finfo(scores.dtype).min)
-    below = scores - scores.detach().amax(-1, keepdim=True)
+    best = scores.detach().amax(-1, keepdim=True) if scores.shape[-1] else 0.0  # no position at all
+    below = scores - best
     near = below >= -FARTHEST if mask is None else (below >= -FARTHEST) & mask[:, None, :]
     weights = below.masked_fill(~near, -FARTHEST).softmax(-1) * near
     return Attended(torch.bmm(weights, values), weights)

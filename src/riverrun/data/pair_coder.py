@@ -82,14 +82,10 @@ class Side:
 
     def unknown(self, text: str) -> list[str]:
         """The tokens of a text that the vocabulary lacks."""
-        if self.tokenizer.unknown is None:
+        if self.tokenizer.unknown is None or UNKNOWN not in self.encode([text]).ids:
             return []
-        if not self._spaced:
-            return sorted({symbol for symbol in text if UNKNOWN in self.encode([symbol]).ids})
-        ids = self.encode([text]).ids
-        if UNKNOWN not in ids:
-            return []
-        return sorted({word for word in text.split() if UNKNOWN in self.encode([word]).ids})
+        pieces = sorted(set(text.split() if self._spaced else text))
+        return [piece for piece, ids in zip(pieces, self.encode(pieces).apart(), strict=True) if UNKNOWN in ids]
 
     def _text(self, ids: Sequence[int]) -> str:
         # An unknown token between others comes out as its sign; bytes of sub-words join across tokens.

@@ -12,6 +12,8 @@ from riverrun.attention import additive, attend, coverage, inner, location
 from riverrun.layers.stack import State
 from riverrun.models.encoder_decoder_options import SUMMED, EncoderDecoderOptions
 
+TOGETHER = 1 << 24  # numbers inside an additive score that are held at a time, where no gradient needs them
+
 
 class Memory(NamedTuple):
     """What an encoder made of B sources; the batch comes first.
@@ -74,7 +76,7 @@ class DecoderAttention(nn.Module):
             return functional.linear(values, self.key)
         if values.shape[-1] == self.size:
             return values
-        return values.view(*values.shape[:2], -1, self.size).sum(2)  # of two directions
+        return values.view(*values.shape[:2], values.shape[2] // self.size, self.size).sum(2)  # of two directions
 
     def past(self, memory: Memory, rows: int) -> Past:
         """Before the first step of so many rows."""
@@ -107,7 +109,11 @@ class DecoderAttention(nn.Module):
             scores = inner(query, memory.keys)
         else:
             assert self.query is not None
-            scores = additive(functional.linear(query, self.query, self.bias), memory.keys, self.v, term)
+            steps = query.shape[1]
+            if term is None and not torch.is_grad_enabled():  # [B, T, S, a] may be far more than all else
+                steps = max(1, TOGETHER // max(1, memory.keys.numel()))
+            parts = torch.split(functional.linear(query, self.query, self.bias), max(1, steps), 1)
+            scores = torch.cat([additive(part, memory.keys, self.v, term) for part in parts], 1)
         return attend(scores, memory.values, memory.mask)
 
     def _term(self, past: Past) -> Tensor | None:

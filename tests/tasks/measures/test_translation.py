@@ -92,15 +92,27 @@ def test_nothing_has_no_figure():
     assert all(np.isnan(one.value) for one in translation.figures([], []))
 
 
-def test_the_record_says_how_it_was_computed_as_sacrebleu_does():
-    said = translation.signature()
+@pytest.mark.parametrize("tokens", ["13a", "char"])
+def test_the_record_says_how_it_was_computed_as_sacrebleu_does(tokens):
+    said = translation.signature(tokens)
     for name in ("BLEU", "CHRF"):
-        metric = translation._metric(name)
+        metric = translation._metric(name, tokens)
         metric.corpus_score(["a"], [["a"]])
         signature = dict(part.split(":") for part in str(metric.get_signature()).split("|"))
         for key in {"BLEU": ("tok", "smooth", "case"), "CHRF": ("nc", "nw", "case")}[name]:
             assert f"{key}:{signature[key]}" in said
         assert signature["version"] in said
+
+
+def test_bleu_of_scripts_without_spaces_is_of_characters():
+    outputs, wanted = ["我喜欢苹果。", "他今天很忙。"], [["我喜欢苹果和梨。"], ["他今天很忙。"]]
+    assert translation.tokens_of([one for row in wanted for one in row]) == "char"
+    assert translation.tokens_of(["이 문장은 한국어다.", "Ein Satz."]) == "13a"
+    bleu, _ = translation.figures(outputs, wanted, tokens="char")
+    oracle = metrics.BLEU(tokenize="char").corpus_score(outputs, [[one for (one,) in wanted]])
+    assert bleu.value == pytest.approx(oracle.score)
+    assert bleu.low <= bleu.value <= bleu.high
+    assert bleu.value > 60 > translation.figures(outputs, wanted)[0].value
 
 
 def test_where_sacrebleu_is_missing_a_sentence_says_so(monkeypatch):

@@ -39,7 +39,7 @@ def test_more_targets_are_rows_with_the_number_of_their_line(spelling: Taught) -
 def test_what_was_never_seen_is_read_as_unknown_and_told(spelling: Taught) -> None:
     found = asked(spelling, "ab\naéz\n" + "q\n" * 7)
     assert len(found.text.splitlines()) == 9
-    assert found.notes[0] == "line 2: the model has never seen 'z', 'é'; it reads them as unknown"
+    assert found.notes[0] == "in.txt:2: the model has never seen 'z', 'é'; it reads them as unknown"
     assert found.notes[5] == "3 more lines have something unknown"
 
 
@@ -47,7 +47,7 @@ def test_a_source_longer_than_any_is_told_and_answered(spelling: Taught) -> None
     found = asked(spelling, "ab\n" + "abcd" * 100 + "\n" + "a" * 9 + "\n")
     assert len(found.text.splitlines()) == 3
     assert found.notes == [
-        "line 2, and 1 more lines: 400 tokens, longer than any source that was trained on (4): expect mistakes"
+        "in.txt:2, and 1 more lines: 400 tokens, longer than any source that was trained on (4): expect mistakes"
     ]
 
 

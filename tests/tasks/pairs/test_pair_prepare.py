@@ -96,6 +96,15 @@ def test_copies_are_made_for_a_model_that_copies() -> None:
     assert prepare(given(SOURCES, TARGETS, plain["data"]), plain).train.copies is None
 
 
+def test_targets_longer_than_what_is_written_are_told_before_training() -> None:
+    chosen = sections(max_length=3)
+    prepared = prepare(given(SOURCES, TARGETS, chosen["data"]), chosen)
+    longer = sum(len(target.split()) > 3 for target in prepared.splits.train.targets)
+    told = f"note       {longer:,} training targets are longer than the 3 tokens that are written (--max-length)"
+    assert longer > 0
+    assert told in prepared.lines()
+
+
 def test_a_score_that_cannot_be_computed_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     chosen = sections(score="translation")

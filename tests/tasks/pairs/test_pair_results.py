@@ -83,6 +83,15 @@ def test_sources_longer_than_any_are_counted(spelling: Taught) -> None:
     assert "1 sources are longer than any of the training part (4 tokens)." in found["remarks"]
 
 
+def test_targets_that_were_cut_are_counted_and_how_it_was_computed_is_recorded(spelling: Taught) -> None:
+    corpus = given(["我 a", "bcd"], ["我喜", "欢苹果"], spelling.sections["data"])
+    chosen = Decoding(score="translation", max_length=2)
+    found = measure_other(spelling.model, spelling.prepared.coder, chosen, corpus, say=lambda line: None, beside=None)
+    assert "2 targets have the 2 tokens that are written at most (--max-length)." in found["remarks"]
+    assert any("BLEU is of characters" in remark for remark in found["remarks"])
+    assert "BLEU|tok:char|" in found["computed"]
+
+
 def test_replies_are_set_beside_what_people_answered(spelling: Taught) -> None:
     corpus = given(["a", "b"], ["A", "B B"], spelling.sections["data"])
     found = measure_other(

@@ -7,6 +7,7 @@ not means over sentences. The values are sacrebleu's own (Post 2018); the interv
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,32 +22,46 @@ References = Sequence[Sequence[str]]
 
 WORDS = 4  # the longest n-gram of BLEU
 CHARACTERS = 6  # the longest of chrF
+# Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 BETA = 2  # chrF counts recall so many times as much as precision
 
 
-def figures(outputs: Sequence[str], references: References, *, seed: int = 0) -> list[Figure]:
+def tokens_of(texts: Sequence[str]) -> str:
+    """What BLEU counts n-grams of, by sacrebleu's name: of scripts without spaces between words, single characters.
+
+    >>> tokens_of(["A cat sat."]), tokens_of(["我喜欢苹果。"])
+    ('13a', 'char')
+    """
+    letters = sum(sum(map(str.isalpha, text)) for text in texts)
+    return "char" if 2 * sum(len(UNSPACED.findall(text)) for text in texts) > letters else "13a"
+
+
+def figures(outputs: Sequence[str], references: References, *, tokens: str = "13a", seed: int = 0) -> list[Figure]:
     """BLEU and chrF, from 0 to 100; outputs and references are plain text, untokenised.
 
-    Raises DataError where sacrebleu is not installed.
+    tokens: of BLEU, as `tokens_of` says. Raises DataError where sacrebleu is not installed.
     """
     check()
     if not outputs:
         return [Figure(name, np.nan, np.nan, np.nan, "", "higher") for name in ("BLEU", "chrF")]
-    bleu = figure("BLEU", _bleu_counts(outputs, references), bleu_of, "", "higher", seed=seed)
+    bleu = figure("BLEU", _bleu_counts(outputs, references, tokens), bleu_of, "", "higher", seed=seed)
     chrf = figure("chrF", _chrf_counts(outputs, references), chrf_of, "", "higher", seed=seed)
     streams = _streams(references)
     return [
-        bleu._replace(value=float(_metric("BLEU").corpus_score(outputs, streams).score)),
+        bleu._replace(value=float(_metric("BLEU", tokens).corpus_score(outputs, streams).score)),
         chrf._replace(value=float(_metric("CHRF").corpus_score(outputs, streams).score)),
     ]
 
 
-def signature() -> str:
+def signature(tokens: str = "13a") -> str:
     """How the figures were computed, as sacrebleu says it, for the record."""
     check()
     from sacrebleu import __version__
 
-    return f"sacrebleu {__version__}: BLEU|tok:13a|smooth:exp|case:mixed, chrF2|nc:6|nw:0|case:mixed"
+    return f"sacrebleu {__version__}: BLEU|tok:{tokens}|smooth:exp|case:mixed, chrF2|nc:6|nw:0|case:mixed"
 
 
 def check() -> None:
@@ -59,12 +74,14 @@ def check() -> None:
         ) from None
 
 
-def _metric(name: str) -> Any:
+def _metric(name: str, tokens: str = "13a") -> Any:
     from importlib import import_module
 
     metrics: Any = import_module("sacrebleu.metrics")
     # force: no warning that a corpus looks tokenised.
-    return metrics.BLEU(force=True) if name == "BLEU" else metrics.CHRF(char_order=CHARACTERS, beta=BETA)
+    return (
+        metrics.BLEU(tokenize=tokens, force=True) if name == "BLEU" else metrics.CHRF(char_order=CHARACTERS, beta=BETA)
+    )
 
 
 def _streams(references: References) -> list[list[str | None]]:
@@ -73,9 +90,9 @@ def _streams(references: References) -> list[list[str | None]]:
     return [[row[k] if k < len(row) else None for row in references] for k in range(most)]
 
 
-def _bleu_counts(outputs: Sequence[str], references: References) -> Floats:
+def _bleu_counts(outputs: Sequence[str], references: References, tokens: str = "13a") -> Floats:
     """[N, 10]: n-grams that a reference has, all n-grams, for n = 1 to 4, the output's and the reference's length."""
-    metric, rows = _metric("BLEU"), []
+    metric, rows = _metric("BLEU", tokens), []
     for output, row in zip(outputs, references, strict=True):
         found = metric.corpus_score([output], [[one] for one in row])
         rows.append([*found.counts, *found.totals, found.sys_len, found.ref_len])

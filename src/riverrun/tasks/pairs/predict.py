@@ -28,7 +28,7 @@ def predict(
     lines = _lines(given, encoding)
     places = [place for place, line in enumerate(lines) if line]
     sources = [lines[place] for place in places]
-    notes = [*_strange(coder, lines), *_long(coder, lines), *_prefix(coder, options.prefix)]
+    notes = [*_strange(coder, given.name, lines), *_long(coder, given.name, lines), *_prefix(coder, options.prefix)]
     wanted = options.over(decoding)
     if options.attention and model.options.attention == "none":
         raise OptionError("attention", "this model has no attention to draw: it was trained with a thought vector.")
@@ -111,26 +111,26 @@ def _lines(given: Given, encoding: str) -> list[str]:
     return found
 
 
-def _strange(coder: PairCoder, lines: list[str]) -> list[str]:
+def _strange(coder: PairCoder, name: str, lines: list[str]) -> list[str]:
     notes, more = list[str](), 0
     for number, line in enumerate(lines, 1):
         unknown = coder.source.unknown(line)
         if unknown and len(notes) < TOLD:
             shown = ", ".join(map(repr, unknown[:TOLD])) + (" ..." if len(unknown) > TOLD else "")
-            notes.append(f"line {number:,}: the model has never seen {shown}; it reads them as unknown")
+            notes.append(f"{name}:{number}: the model has never seen {shown}; it reads them as unknown")
         else:
             more += bool(unknown)
     return [*notes, f"{more:,} more lines have something unknown"] if more else notes
 
 
-def _long(coder: PairCoder, lines: list[str]) -> list[str]:
+def _long(coder: PairCoder, name: str, lines: list[str]) -> list[str]:
     lengths = coder.source.encode(lines).lengths
     over = np.flatnonzero(lengths > coder.longest)
     if not len(over):
         return []
     first, more = int(over[0]), f", and {len(over) - 1:,} more lines" if len(over) > 1 else ""
     return [
-        f"line {first + 1:,}{more}: {lengths[first]:,} tokens, longer than any source that was trained on "
+        f"{name}:{first + 1}{more}: {lengths[first]:,} tokens, longer than any source that was trained on "
         f"({coder.longest:,}): expect mistakes"
     ]
 

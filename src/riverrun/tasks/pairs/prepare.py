@@ -81,6 +81,13 @@ class Prepared:
         ]
         if parts.seen:
             lines.append(f"note       {parts.seen:,} sources of the test part are in the training part, too")
+        most = self.decoding.max_length
+        over = int((self.train.target.lengths > most + 1).sum())  # END is one
+        if over:
+            lines.append(
+                f"note       {over:,} training targets are longer than the {most:,} tokens that are written "
+                "(--max-length)"
+            )
         return lines
 
     def peek(self) -> tuple[dict[str, Any], list[str]]:

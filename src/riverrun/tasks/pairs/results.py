@@ -98,7 +98,7 @@ def written(model: Any, coder: PairCoder, decoding: Decoding, pairs: Pairs) -> S
 def _measured(
     model: Any, coder: PairCoder, decoding: Decoding, pairs: Pairs, beside: Prepared | None, say: Say
 ) -> tuple[Scored, dict[str, Any]]:
-    score = score_of(decoding, coder)
+    score = score_of(decoding, coder, pairs.targets)
     say("")
     how = f"a beam of {decoding.beam}" if decoding.beam > 1 else "greedy decoding"
     say(f"evaluating {len(pairs.sources):,} pairs, {how} ...")
@@ -106,7 +106,7 @@ def _measured(
     loss = nats_per_token(model, PairArrays(pairs, coder, copies=copies))
     found = written(model, coder, decoding, pairs)
     main = score.judge([target.text for target in found.targets], found.references)
-    remarks = _remarks(found, pairs, coder)
+    remarks = _remarks(found, pairs, coder, decoding, score)
     say(f"  {'':<28}" + "".join(f"{figure.name:>24}" for figure in main))
     say(_line("this model", main))
     say(f"  loss {loss:.4f} nats a token; {len(found.sources) / found.seconds:,.0f} sources a second")
@@ -126,6 +126,7 @@ def _measured(
         "unit": "token",
         "figures": as_json(main),
         "score": score.kind,
+        "computed": score.computed,
         "loss": loss,
         "pairs": len(pairs.sources),
         "seconds": found.seconds,
@@ -135,9 +136,9 @@ def _measured(
     }
 
 
-def _remarks(found: Scored, pairs: Pairs, coder: PairCoder) -> list[str]:
-    """What is to be known beside the figures: sources left out, sources longer than any that was learnt."""
-    remarks = []
+def _remarks(found: Scored, pairs: Pairs, coder: PairCoder, decoding: Decoding, score: Score) -> list[str]:
+    """What is to be known beside the figures: sources left out or longer than any that was learnt, targets cut."""
+    remarks = [score.remark] if score.remark else []
     sources = len(set(pairs.sources))
     if len(found.sources) < sources:
         remarks.append(f"{len(found.sources):,} of {sources:,} sources were scored (--scored), from all over the part.")
@@ -148,6 +149,11 @@ def _remarks(found: Scored, pairs: Pairs, coder: PairCoder) -> list[str]:
     empty = sum(not target.text for target in found.targets)
     if empty:
         remarks.append(f"For {empty:,} sources nothing was written.")
+    cut = sum(len(target.tokens) >= decoding.max_length for target in found.targets)
+    if cut:
+        remarks.append(
+            f"{cut:,} targets have the {decoding.max_length:,} tokens that are written at most (--max-length)."
+        )
     return remarks
 
 
@@ -173,7 +179,7 @@ def conclude(run: RunFolder, model: Any, prepared: Prepared, metrics: Mapping[st
     """Write what the report shows beside the figures: by length, alignments, mistakes; and all predictions."""
     coder, decoding = prepared.coder, prepared.decoding
     found = prepared.scored or written(model, coder, decoding, prepared.splits.test)
-    score = score_of(decoding, coder)
+    score = score_of(decoding, coder, prepared.splits.test.targets)
     outputs = [target.text for target in found.targets]
     lengths = coder.source.encode(found.sources).lengths.tolist()
     unit = f"source {coder.source.tokenizer.unit}s"

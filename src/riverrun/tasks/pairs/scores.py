@@ -9,6 +9,7 @@ diversity     different n-grams among the answers, which no reference tells righ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from riverrun.data.pair_coder import PairCoder
@@ -17,6 +18,7 @@ from riverrun.tasks.measures.classification import Figure
 from riverrun.tasks.pairs.options import Decoding
 
 BY_FORMAT = {"cmudict": "error_rate", "scan": "exact", "dialogues": "diversity"}
+UNSPACED = "BLEU is of characters (sacrebleu's tok:char): the references have no spaces between their words."
 WRITTEN = ("words", "bpe")  # tokens of what is a sentence, and not a word or a sequence of symbols
 
 References = Sequence[Sequence[str]]
@@ -25,19 +27,23 @@ References = Sequence[Sequence[str]]
 class Score(NamedTuple):
     """kind: one of the above. judge: outputs, and the references of each -> the figures, the one compared first.
 
-    token: the noun of what edits count. split: a text as such tokens.
+    token: the noun of what edits count. split: a text as such tokens. computed: how, for the record; remark: what a
+    reader has to know of it; "" where there is nothing to say.
     """
 
     kind: str
     judge: Callable[[Sequence[str], References], list[Figure]]
     token: str
     split: Callable[[str], Sequence[str]]
+    computed: str = ""
+    remark: str = ""
 
 
-def score_of(decoding: Decoding, coder: PairCoder) -> Score:
+def score_of(decoding: Decoding, coder: PairCoder, expected: Sequence[str] = ()) -> Score:
     """The score that was asked for, or that suits the data that a coder was made of.
 
-    Raises DataError where it is of translations and sacrebleu is not there.
+    expected: the targets that outputs will be compared with: BLEU of Chinese is counted in characters. Raises DataError
+    where it is of translations and sacrebleu is not there.
     """
     kind, tokens = decoding.score, coder.target.tokenizer.kind
     format = str(coder.facts["format"])
@@ -59,6 +65,9 @@ def score_of(decoding: Decoding, coder: PairCoder) -> Score:
         return [second, first, commonest]
 
     if kind == "translation":
-        translation.check()
-    judges = {"error_rate": errors, "exact": exact, "translation": translation.figures, "diversity": distinct}
+        cut = translation.tokens_of(expected)
+        computed = translation.signature(cut)
+        remark = UNSPACED if cut == "char" else ""
+        return Score(kind, partial(translation.figures, tokens=cut), token, split, computed, remark)
+    judges = {"error_rate": errors, "exact": exact, "diversity": distinct}
     return Score(kind, judges[kind], token, split)
