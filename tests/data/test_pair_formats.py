@@ -41,6 +41,12 @@ def test_the_first_lines_tell_the_format(tmp_path: Path, name: str) -> None:
     assert pairs_in([path]) is not None
 
 
+def test_a_header_is_said(tmp_path: Path) -> None:
+    [path, plain] = write(tmp_path, **{"a.tsv": "fr\ten\nva\tgo\n", "b.tsv": "va!\tgo!\n"})
+    assert recognise(find([path]), PairOptions()).reason.endswith("between their columns, which the first one names")
+    assert recognise(find([plain]), PairOptions()).reason.endswith("between their columns")
+
+
 def test_compression_and_a_byte_order_mark_are_looked_through(tmp_path: Path) -> None:
     path = tmp_path / "scan.txt.gz"
     path.write_bytes(gzip.compress("\ufeffIN: walk OUT: I_WALK\n".encode()))

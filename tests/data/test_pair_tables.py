@@ -37,6 +37,22 @@ def test_columns_may_be_named_or_numbered() -> None:
     assert sides(tab("1\tgo\tva\n2\trun\tcours\n", "3", "2")) == [("va", "go"), ("cours", "run")]
 
 
+def test_a_first_line_that_calls_the_sides_by_name_is_a_header() -> None:
+    assert sides(tab("fr\tEN\nva\tgo\n")) == [("va", "go")]
+    rows = tab("id\tsource\ttarget\tsplit\n7\ta\tb\ttest\n", "2", "3")
+    assert [(row.source, row.target, row.part) for row in rows] == [("a", "b", "test")]
+    assert sides(tab("va\tgo\n")) == [("va", "go")]
+
+
+def test_columns_of_a_header_may_be_numbered() -> None:
+    text = "id,french,english\n1,va,go\n"
+    assert sides(list(csv_rows(iter(text.splitlines(keepends=True)), "t.csv", "3", "french"))) == [("go", "va")]
+    with pytest.raises(
+        DataError, match=r"no column '4' in the header; it has 'id', 'french', 'english'. .*--target-field"
+    ):
+        list(csv_rows(iter(text.splitlines(keepends=True)), "t.csv", "1", "4"))
+
+
 def test_a_third_column_is_passed_over_only_where_it_says_who_wrote_the_pair() -> None:
     assert sides(tab("Go.\tVa !\tCC-BY 2.0 (France) Attribution: x\n")) == [("Go.", "Va !")]
     with pytest.raises(DataError, match=r"t.tsv:1: expected a source, a tab and a target, got 3 columns. Name the two"):

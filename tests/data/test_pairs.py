@@ -69,11 +69,15 @@ def test_another_encoding_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", r"a.tsv: empty \(0 bytes\)"), ("\n\n", "there is no pair in it"), ("\tb\n", "all 1 rows were dropped")],
+    [
+        ("", r"a.tsv: empty \(0 bytes\)"),
+        ("\n\n", "there is no pair in it"),
+        ("\tb\n", "all 1 rows were dropped"),
+    ],
 )
 def test_a_file_without_pairs_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(DataError, match=told):
-        corpus(tmp_path, text, format="tsv", skip_bad_rows=True).load()
+        corpus(tmp_path, text, skip_bad_rows=True).load()
 
 
 def test_no_file_at_all_is_told() -> None:

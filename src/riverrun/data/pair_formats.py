@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues
 from riverrun.data.pair_options import PairOptions
-from riverrun.data.pair_tables import ATTRIBUTION
+from riverrun.data.pair_tables import ATTRIBUTION, tab_columns
 from riverrun.data.sides import are_sides
-from riverrun.data.sources import Member, Source, members
+from riverrun.data.sources import Member, Source, documents, files_below
 from riverrun.errors import DataError
 
 LOOKED_AT = 1 << 16  # bytes of a file that are looked at
@@ -58,16 +58,25 @@ def recognise(sources: Sequence[Source], options: PairOptions) -> Recognised:
         )
     if found == "paired":
         return Recognised(found, f"{sources[0].name} and {sources[1].name}: {REASONS[found]}")
-    return Recognised(found, f"{sources[0].name}: {REASONS[found]}")
+    what = REASONS[found]
+    if found == "tsv" and lines:
+        columns = tab_columns(lines[0].split("\t"), member.name, options.source_field, options.target_field)
+        what += ", which the first one names" if columns.header else ""
+    return Recognised(found, f"{sources[0].name}: {what}")
 
 
-def pairs_in(paths: Sequence[str]) -> str | None:
+def pairs_in(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     """Why the files at `paths` hold pairs, or None where they hold something else, or cannot be looked at.
 
     A table is one of pairs where its columns have the usual names, or where it has two columns without a header, of
-    which the second is not one of a few labels.
+    which the second is not one of a few labels. A folder is one of pairs where its files have one suffix, and the first
+    of them holds pairs.
     """
-    files = [Path(path) for path in paths[:2]]
+    given = [Path(path) for path in paths]
+    files = files_below(given[0], beside=False) if len(given) == 1 and given[0].is_dir() else given
+    if len(given) == 1 and len({file.suffixes[-1:] == [] or file.suffixes[0] for file in files}) != 1:
+        return None
+    files = files[:2]
     if not files or not all(path.is_file() for path in files) or files[0].suffixes[-1:] == [".tgz"]:
         return None
     if ".tar" in files[0].suffixes:
@@ -75,10 +84,10 @@ def pairs_in(paths: Sequence[str]) -> str | None:
     # Without their SHA-256: a large file is not read through to see what it is.
     sources = [Source(str(path), 0, "", partial(_bytes, path)) for path in files]
     try:
-        member, lines = _first(sources[0], PairOptions())
+        member, lines = _first(sources[0], PairOptions(encoding=encoding))
         found = _by_lines(member.suffix, lines)
         if found is None:
-            return _siblings(sources, lines)
+            return _siblings(sources) if lines else None
     except (DataError, OSError):
         return None
     if found == "jsonl" and not _named(lines, '"source"', '"target"'):
@@ -87,6 +96,8 @@ def pairs_in(paths: Sequence[str]) -> str | None:
         return None
     if found == "tsv" and not (_named(lines, "source", "target") or _two_texts(lines)):
         return None
+    if found == "cmudict" and member.suffix in CONLL:
+        return None  # tags of one letter
     return f"{sources[0].name}: {REASONS[found]}"
 
 
@@ -119,15 +130,6 @@ def _siblings(sources: Sequence[Source], lines: list[str]) -> str | None:
     if stem != other or not are_sides({suffix, end}):
         return None
     return f"{sources[0].name} and {sources[1].name}: {REASONS['paired']}"
-
-
-def documents(source: Source) -> Iterator[Member]:
-    """The members of a source without those that tell about the others: `_about.txt`, README, LICENSE."""
-    for member in members(source):
-        inside = member.name.removeprefix(source.name + ":")
-        name = PurePosixPath(inside).name.lower()
-        if inside == member.name or not name.startswith(("_", "readme", "license", "licence")):
-            yield member
 
 
 def _first(source: Source, options: PairOptions) -> tuple[Member, list[str]]:

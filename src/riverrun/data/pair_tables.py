@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from riverrun.data.pair_rows import PairRow, Rows, short
+from riverrun.data.sides import are_sides
 from riverrun.data.tables import part_of
 from riverrun.errors import DataError, nearest
 
@@ -70,8 +71,9 @@ def _json_row(number: int, line: str, source: str, target: str) -> Rows:
 def tab_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
     """The pairs of a table with tabs; `source` and `target` name columns, empty for the usual ones.
 
-    A first line with the names of both columns is a header. Without one, a row has two columns, and a third only
-    where it says who wrote the pair, as in the files of manythings.org, or where columns are named by number.
+    A first line is a header where it has the names of both columns, or calls the two by what sides are called: fr, en.
+    Without one, a row has two columns, and a third only where it says who wrote the pair, as in the files of
+    manythings.org, or where columns are named by number.
     """
     columns: Columns | None = None
     for number, line in enumerate(lines, 1):
@@ -88,10 +90,9 @@ def tab_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
 def tab_columns(cells: Sequence[str], name: str, source: str, target: str) -> Columns:
     """Where the sides lie in a table with tabs, by its first row. Raises DataError where they lie nowhere."""
     named = (source or "source", target or "target")
-    if all(column in cells for column in named):
-        return _named(cells, named)
-    if any(column and not column.isdecimal() for column in (source, target)):
-        raise DataError(_missing(name, cells, named))
+    is_named = any(column and not column.isdecimal() for column in (source, target))
+    if is_named or all(column in cells for column in named):
+        return _named(cells, name, named)
     places = (int(source or 1) - 1, int(target or 2) - 1)
     for flag, place in (("--source-field", places[0]), ("--target-field", places[1])):
         if not 0 <= place < len(cells):
@@ -105,7 +106,8 @@ def tab_columns(cells: Sequence[str], name: str, source: str, target: str) -> Co
             f"{name}:1: expected a source, a tab and a target, got {len(cells)} columns. Name the two that count, by "
             "their names in a header or by number: --source-field 1 --target-field 2."
         )
-    return Columns(len(cells), *places, None, False)
+    header = are_sides({cells[place].strip() for place in places})
+    return Columns(len(cells), *places, _split(cells) if header else None, header)
 
 
 def csv_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
@@ -117,10 +119,7 @@ def csv_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
         header = next(reader, [])
     except csv.Error as error:
         raise DataError(f"{name}:1: expected a header with the names of the columns ({error}).") from None
-    named = (source or "source", target or "target")
-    if not all(column in header for column in named):
-        raise DataError(_missing(name, header, named))
-    columns = _named(header, named)
+    columns = _named(header, name, (source or "source", target or "target"))
     while True:
         try:
             row = next(reader, None)
@@ -137,19 +136,25 @@ def _cells(line: str) -> list[str]:
     return line.rstrip("\r\n").split("\t")
 
 
-def _named(header: Sequence[str], named: tuple[str, str]) -> Columns:
-    split = header.index("split") if "split" in header else None
-    return Columns(len(header), header.index(named[0]), header.index(named[1]), split, True)
+def _named(header: Sequence[str], name: str, named: tuple[str, str]) -> Columns:
+    """Where the columns lie that a header names, or that are named by number. Raises DataError where one is not."""
+    places = []
+    for column, flag in zip(named, ("--source-field", "--target-field"), strict=True):
+        if column in header:
+            places.append(header.index(column))
+        elif column.isdecimal() and 1 <= int(column) <= len(header):
+            places.append(int(column) - 1)
+        else:
+            there = ", ".join(map(repr, header)) or "none"
+            raise DataError(
+                f"{name}:1: no column {column!r} in the header; it has {short(there, 200)[1:-1]}. Name it with {flag}."
+                + nearest(column, header)
+            )
+    return Columns(len(header), *places, _split(header), True)
 
 
-def _missing(name: str, header: Sequence[str], named: tuple[str, str]) -> str:
-    lacking = next(column for column in named if column not in header)
-    flag = "--source-field" if lacking == named[0] else "--target-field"
-    there = ", ".join(map(repr, header)) or "none"
-    return (
-        f"{name}:1: no column {lacking!r} in the header; it has {short(there, 200)[1:-1]}. Name it with {flag}."
-        + nearest(lacking, header)
-    )
+def _split(header: Sequence[str]) -> int | None:
+    return header.index("split") if "split" in header else None
 
 
 def _row(number: int, cells: Sequence[str], columns: Columns) -> PairRow:
