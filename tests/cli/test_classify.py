@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +110,55 @@ def test_a_file_is_predicted_line_by_line_or_row_by_row(run, riverrun: Riverrun,
     assert "unknown to the model" in found[0].err
 
 
+def test_a_packed_table_is_read_as_a_table(run, riverrun: Riverrun, tmp_path):
+    rows = "".join(json.dumps({"sentence": text}) + "\n" for text in ("it was dull", "lovely"))
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
+    found = riverrun("predict", run, tmp_path / "t.jsonl.gz").out.splitlines()
+    assert [row.split("\t")[-1] for row in found] == ["text", "it was dull", "lovely"]
+
+
+def test_lines_are_cut_where_training_cuts_them(run, riverrun: Riverrun, tmp_path):
+    (tmp_path / "t.txt").write_text("dull\x0band\x0cweak\u2028\x85poor\nlovely\n")
+    (tmp_path / "t.jsonl").write_text('{"sentence": "dull \u2028 weak"}\n{"sentence": "lovely"}\n')
+    for name in ("t.txt", "t.jsonl"):
+        assert len(riverrun("predict", run, tmp_path / name).out.splitlines()) == 3
+
+
+def test_the_column_of_the_texts_is_the_one_that_was_learnt_from(riverrun: Riverrun, tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text("raw,label\n" + "".join(f"{text},{label}\n" for text, label in rows(60, 0)))
+    assert riverrun("train", path, "--task", "classify", "-o", tmp_path / "run", *SMALL, "--epochs", "1").code == 0
+    done = riverrun("predict", tmp_path / "run", path)
+    assert (done.code, len(done.out.splitlines())) == (0, 61)
+    (tmp_path / "more.csv").write_text("id,raw,text\n1,it was dull,x\n")
+    assert riverrun("predict", tmp_path / "run" / "model", tmp_path / "more.csv").out.endswith("\tit was dull\n")
+
+
+PREDICTED = {
+    "a comma too many": ("t.csv", "sentence\nI loved it, every minute\n", r"t.csv:2: expected 1 columns .*, got 2"),
+    "no column for texts": ("t.csv", "a,b,c\n1,2,3\n", r"t.csv:1: no column is known.*'a', 'b', 'c'.*'sentence'"),
+    "nothing": ("t.csv", "", r"t.csv:1: no column is known.*none, the file is empty"),
+    "no text": ("t.jsonl", '{"sentence": 3}\n', r"t.jsonl:1: expected text in 'sentence', got '3'"),
+    "no field": ("t.jsonl", '{"sentence": "a"}\n{"b": "c"}\n', r"t.jsonl:2: expected text.*no such field"),
+    "too deep": ("t.jsonl", "[" * 100_000, r"t.jsonl:1: expected a JSON object"),
+}
+
+
+@pytest.mark.parametrize("kind", PREDICTED)
+def test_a_table_that_cannot_be_predicted_is_told_with_its_line(kind, run, riverrun: Riverrun, tmp_path):
+    name, content, message = PREDICTED[kind]
+    (tmp_path / name).write_text(content)
+    done = riverrun("predict", run, tmp_path / name)
+    assert done.code == 3
+    assert re.search(message, done.err)
+
+
+def test_a_long_field_is_predicted_as_it_was_learnt(run, riverrun: Riverrun, tmp_path):
+    csv.field_size_limit(131_072)
+    (tmp_path / "t.csv").write_text("sentence\n" + "dull " * 30_000 + "\n")
+    assert riverrun("predict", run, tmp_path / "t.csv").code == 0
+
+
 def test_a_label_unseen_in_training_counts_as_a_mistake_and_stops_nothing(run, riverrun: Riverrun, tmp_path):
     path = table(tmp_path / "other.tsv", [*rows(10, 5), ("film 3 was lovely .", "new"), ("film 4 was dull .", "newer")])
     done = riverrun("eval", run, path, "--json")
@@ -157,10 +209,33 @@ def test_bad_rows_stop_with_file_and_line_or_are_dropped_and_recorded(riverrun: 
     path = table(tmp_path / "films.tsv", [*rows(60, 0), ("", "good"), ("film", "")])
     few = (*SMALL, "--epochs", "1", "--task", "classify", "--no-baselines")
     refused(riverrun("train", path, *few), "films.tsv:62: the text is empty", "--skip-bad-rows")
-    assert riverrun("train", path, "-o", "kept", *few, "--skip-bad-rows").code == 0
+    said = riverrun("train", path, "-o", "kept", *few, "--skip-bad-rows")
+    assert said.code == 0
+    told = r"2 rows were dropped, the first because .*films.tsv:62: the text is empty"
+    assert re.search(told, said.out + said.err)
+    said = riverrun("eval", "kept", path)
+    assert said.code == 0
+    assert re.search(told, said.out + said.err)
+    (tmp_path / "p.tsv").write_bytes(b"sentence\tn\nlovely\t1\ndull\nb\xff\t2\n")
+    done = riverrun("predict", "kept", "p.tsv")
+    assert (done.code, len(done.out.splitlines())) == (0, 2)
+    assert "2 bad rows were dropped, the first because p.tsv:3: expected 2 columns" in done.err
     record = json.loads((tmp_path / "kept" / "data.json").read_text())
     assert record["rows_dropped"] == 2
     assert len(record["files"][0]["reasons"]) == 2
+
+
+def test_texts_with_two_labels_and_texts_that_are_too_long_are_told(riverrun: Riverrun, tmp_path):
+    path = table(tmp_path / "films.tsv", [*rows(60, 0), ("twice", "good"), ("twice", "bad")])
+    shown = riverrun("data", "peek", path, "--task", "classify")
+    assert re.search(
+        r"1 text has different labels in different rows, such as .*tsv:62 and .*tsv:63", shown.out + shown.err
+    )
+    table(path, [*rows(60, 0), ("dull " * 20_001, "good")])
+    refused(
+        riverrun("data", "peek", path, "--task", "classify"), "films.tsv:62: this text has 20,001 words", "--longest"
+    )
+    assert riverrun("data", "peek", path, "--task", "classify", "--longest", "9").code == 0
 
 
 def test_a_held_out_label_that_training_lacks_stops_with_its_line_or_is_dropped(riverrun: Riverrun, tmp_path):

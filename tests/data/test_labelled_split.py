@@ -81,10 +81,13 @@ def test_files_that_are_named_leave_all_for_training():
 
 def test_every_label_keeps_an_example_for_training():
     examples = named([("only", "rare"), *((f"t{n}", "common") for n in range(30))])
-    parts = divide(examples, LabelledOptions(valid_share=0.4, test_share=0.4))
-    assert 0 in parts.train
+    parts = divide(examples, LabelledOptions(valid_share=0.2, test_share=0.6))
+    assert 0 in parts.train  # though 0.6 of one text is rounded to one
 
 
 def test_a_part_without_examples_is_told():
-    with pytest.raises(DataError, match="too few examples to split: of 3 none is left for the valid part"):
+    with pytest.raises(
+        DataError,
+        match="too few examples to split: of 3 with 3 different texts and 2 labels none is left for the valid",
+    ):
         divide(named([("a", "x"), ("b", "x"), ("c", "y")]), LabelledOptions())

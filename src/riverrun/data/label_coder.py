@@ -20,17 +20,23 @@ _SPACED = ("words", "bpe")
 
 
 class LabelCoder(NamedTuple):
-    """Tokenizer and labels, and how a text is read: lower, in small letters; longest, its first tokens alone."""
+    """Tokenizer and labels, and how a text is read: lower, in small letters; longest, its first tokens alone.
+
+    column: of a table, the one with the texts.
+    """
 
     tokenizer: Tokenizer
     labels: Labels
     lower: bool = False
     longest: int = 0
+    column: str = ""
 
     @staticmethod
-    def of(examples: Sequence[Example], options: LabelledOptions) -> LabelCoder:
+    def of(
+        examples: Sequence[Example], options: LabelledOptions, *, values: str = "str", column: str = ""
+    ) -> LabelCoder:
         """The vocabulary and the labels of the training examples. Raises DataError where there is nothing to learn."""
-        labels = Labels.of(examples, options.labels)
+        labels = Labels.of(examples, options.labels, values)
         kind = options.tokens if options.tokens != "auto" else _kind([example.text for example in examples])
         texts = [_read(example.text, kind, options.lower) for example in examples]
         tokenizer = Tokenizer.train(texts, kind, options.vocabulary, options.min_count)
@@ -39,7 +45,7 @@ class LabelCoder(NamedTuple):
 
             assert isinstance(tokenizer, Characters)  # a character never seen is no reason to stop
             tokenizer = Characters(tokenizer.characters, unknown=True)
-        return LabelCoder(tokenizer, labels, options.lower, options.longest)
+        return LabelCoder(tokenizer, labels, options.lower, options.longest, column)
 
     def ids(self, text: str) -> Ids:
         """A text's tokens; those never seen are the unknown one."""
@@ -58,7 +64,7 @@ class LabelCoder(NamedTuple):
 
     def files(self) -> dict[str, bytes]:
         """What the model folder holds of it."""
-        reading = {"lower": self.lower, "longest": self.longest}
+        reading = {"lower": self.lower, "longest": self.longest, "column": self.column}
         return {
             TOKENIZER: self.tokenizer.to_json(),
             LABELS: self.labels.to_json(),
@@ -71,7 +77,8 @@ class LabelCoder(NamedTuple):
         try:
             reading = json.loads(files[READING])
             lower, longest = bool(reading["lower"]), int(reading["longest"])
-            return LabelCoder(Tokenizer.from_json(files[TOKENIZER]), Labels.from_json(files[LABELS]), lower, longest)
+            tokenizer, labels = Tokenizer.from_json(files[TOKENIZER]), Labels.from_json(files[LABELS])
+            return LabelCoder(tokenizer, labels, lower, longest, str(reading.get("column", "")))
         except KeyError as error:
             raise ModelError(f"{error.args[0]}: missing from the model folder. Restore it from a copy.") from None
         except (ValueError, TypeError) as error:

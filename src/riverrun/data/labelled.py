@@ -38,7 +38,7 @@ class Example(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a reader gives of a row: the example, or why it is none. line: its first one. lines: lost with a wrong one."""
+    """What a reader gives of a row: the example, or why it is none. line: its first one. lines: lost if it is wrong."""
 
     line: int
     text: str = ""

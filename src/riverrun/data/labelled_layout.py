@@ -107,7 +107,7 @@ def columns(header: Sequence[str], text: str, label: str) -> tuple[str, str]:
     ('Review', 'stars')
     """
     rest = [name for name in header if name.strip().lower() != "split"]
-    found = {"text": text or _usual(rest, TEXT_NAMES), "label": label or _usual(rest, LABEL_NAMES)}
+    found = {"text": text or usual(rest, TEXT_NAMES), "label": label or usual(rest, LABEL_NAMES)}
     for one, other in (("text", "label"), ("label", "text")):
         if not found[one] and found[other] in rest and len(rest) == 2:
             found[one] = next(name for name in rest if name != found[other])
@@ -183,7 +183,7 @@ def _recognise_table(name: str, entry: Entry) -> str | None:
         except (ValueError, RecursionError):
             return None
         header = list(row) if isinstance(row, dict) else []
-    text, label = _usual(header, TEXT_NAMES), _usual(header, LABEL_NAMES)
+    text, label = usual(header, TEXT_NAMES), usual(header, LABEL_NAMES)
     return f"{name} has columns {text!r} and {label!r}: a text and its label" if text and label else None
 
 
@@ -231,7 +231,8 @@ def _below_common(entries: Sequence[Entry]) -> list[Entry]:
     return kept
 
 
-def _usual(header: Sequence[str], names: Sequence[str]) -> str:
+def usual(header: Sequence[str], names: Sequence[str]) -> str:
+    """The column that has one of the usual names, the first of them that there is; "" where none has."""
     by_name = {name.strip().lower(): name for name in reversed(header)}
     return next((by_name[name] for name in names if name in by_name), "")
 

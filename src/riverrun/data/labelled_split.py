@@ -61,9 +61,13 @@ def divide(examples: Sequence[Example], options: LabelledOptions, *, valid: bool
             found[example.part].append(index)
     for part, needed in (("train", True), ("valid", valid), ("test", test)):
         if needed and not found[part]:
+            texts = len({example.text for example in examples})
+            labels = len({label for example in examples for label in example.labels})
+            kept = ", since each label keeps a text for training" if options.split == "stratified" else ""
             raise DataError(
-                f"too few examples to split: of {len(examples):,} none is left for the {part} part. Give more, or "
-                "separate files (--valid, --test)."
+                f"too few examples to split: of {len(examples):,} with {texts:,} different texts and {labels:,} labels "
+                f"none is left for the {part} part{kept}. Give more texts of each label, or separate files "
+                "(--valid, --test)."
             )
     return Parts(found["train"], sorted(found["valid"]), sorted(found["test"]), "; ".join(words) or "all for training")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from riverrun.data.encoding import decoded, fault, lines
 from riverrun.data.label_coder import LabelCoder
 from riverrun.data.labelled import Example
-from riverrun.data.labelled_layout import MARK, TABLES, columns
+from riverrun.data.labelled_layout import LABEL_NAMES, MARK, TABLES, TEXT_NAMES, usual
 from riverrun.data.labelled_options import LabelledOptions
+from riverrun.data.sources import without_compression
+from riverrun.data.tables import Row, short, table_of
 from riverrun.errors import DataError
 from riverrun.models.classifier import Classifier
 from riverrun.tasks.labels.results import scores
@@ -32,7 +34,7 @@ def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: 
 
     A text that was typed is one; of a file each line is one, or each row of a table (.csv, .tsv, .jsonl).
     """
-    texts = texts_of(given, data)
+    texts, dropped = texts_of(given, coder, data)
     found = probabilities(model, coder, texts)
     names, top = coder.labels.names, min(top, len(coder.labels.names))
     best = np.argsort(-found, axis=1, kind="stable")[:, :top]  # [N, top]
@@ -45,7 +47,7 @@ def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: 
     for item in result:
         cells = [cell for one in item["labels"] for cell in (_cell(one["label"]), f"{one['probability']:.4f}")]
         rows.append("\t".join([*cells, _cell(item["text"])]) + "\n")
-    notes = []
+    notes = [f"{len(dropped):,} bad rows were dropped, the first because {dropped[0]}"] if dropped else []
     unknown = coder.tokenizer.unknown
     if unknown is not None and texts:
         ids = [coder.ids(text) for text in texts]
@@ -56,62 +58,63 @@ def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: 
     return Predicted("".join(rows), notes, result)
 
 
-def texts_of(given: Given, data: LabelledOptions) -> list[str]:
-    """The texts of what was given. Raises DataError, with file and line, for what is no text."""
-    codecs.lookup(data.encoding)
-    content = "".join(decoded(io.BytesIO(given.data), given.name, data.encoding))
-    if given.name == TEXT:
-        return [content.strip()]
-    suffix = "." + given.name.lower().rpartition(".")[2]
-    if suffix not in TABLES:
-        found = [_unmarked(line).strip() for line in content.splitlines()]
-        return [text for text in found if text]
-    texts = []
-    for number, text in _column(content, given.name, suffix, data):
-        if text is None or (why := fault(text)):
-            raise DataError(f"{given.name}:{number}: {'no text in this row' if text is None else why}. Mend the row.")
-        texts.append(text.strip())
-    return texts
+def texts_of(given: Given, coder: LabelCoder, data: LabelledOptions) -> tuple[list[str], list[str]]:
+    """The texts of what was given, and why rows were dropped, where the model's own data were read so.
+
+    Lines end as those that were learnt from do, at a newline alone. Raises DataError, with file and line, for what is
+    no text.
+    """
+    if given.name == TEXT:  # what is typed is UTF-8, whatever the files were
+        return ["".join(decoded(io.BytesIO(given.data), TEXT, "utf-8")).strip()], []
+    table = lines(decoded(io.BytesIO(given.data), given.name, data.encoding, keep_bad=data.skip_bad_rows))
+    suffix = without_compression(given.name)[1]
+    texts, dropped = [], []
+    for row in _column(table, given.name, suffix, coder, data) if suffix in TABLES else _lines(table):
+        wrong = row.wrong or fault(row.text)
+        if wrong is None:
+            texts.append(row.text.strip())
+        elif data.skip_bad_rows:
+            dropped.append(f"{given.name}:{row.line}: {wrong}")
+        else:
+            raise DataError(f"{given.name}:{row.line}: {wrong}. Mend the row.")
+    return texts, dropped
 
 
-def _column(content: str, name: str, suffix: str, data: LabelledOptions) -> list[tuple[int, str | None]]:
-    """The lines and texts of a table's rows; None where a row has none. It need not have labels."""
-    import csv
-    import json
-
-    if suffix in (".csv", ".tsv"):
-        table = lines(iter([content]))
-        tabs = suffix == ".tsv"
-        reader = csv.reader(table, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.reader(table, strict=True)
-        try:
-            header = next(reader, [])
-            place = header.index(_text_column(header, name, data))
-            return [(reader.line_num, row[place] if len(row) > place else None) for row in reader if row]
-        except csv.Error as error:
-            raise DataError(f"{name}:{reader.line_num}: not a row of a table ({error}). Mend the row.") from None
-    rows: list[tuple[int, str | None]] = []
-    for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{name}:{number}: expected a JSON object ({error}). Mend the row.") from None
-        field = _text_column(list(row), name, data) if isinstance(row, dict) else ""
-        value = row.get(field) if isinstance(row, dict) else None
-        rows.append((number, value if isinstance(value, str) else None))
-    return rows
+def _lines(table: Iterator[str]) -> Iterator[Row]:
+    for number, line in enumerate(table, 1):
+        if text := _unmarked(line).strip():
+            yield Row(number, text)
 
 
-def _text_column(header: Sequence[str], name: str, data: LabelledOptions) -> str:
-    if data.text in header and data.text:
-        return data.text
+def _column(table: Iterator[str], name: str, suffix: str, coder: LabelCoder, data: LabelledOptions) -> Iterator[Row]:
+    """The texts of a table's rows. It need not have labels."""
+    header, number, records = table_of(table, name, suffix)
+    field = "" if header is None else _text_column(header, f"{name}:{number}", coder.column or data.text)
+    for line, values, wrong, lost in records:
+        text = values.get(field)
+        if wrong is None and not isinstance(text, str):
+            wrong = f"expected text in {field!r}, got {short(json.dumps(text)) if field in values else 'no such field'}"
+        yield Row(line, text if isinstance(text, str) else "", wrong=wrong, lines=lost)
+
+
+def _text_column(header: Sequence[str], place: str, learnt: str) -> str:
+    """The column that the model learnt from, else the only one, one with a usual name, or the one beside the labels.
+
+    The file is read by the columns' names alone: there is no option to give, so that the hint is another name.
+    """
+    if learnt in header and learnt:
+        return learnt
     if len(header) == 1:
         return header[0]
-    try:
-        return columns([*header, "\0label"], data.text, "\0label")[0]
-    except DataError as error:
-        raise DataError(f"{name}:1: {error}".replace(", '\\x00label'", "")) from None
+    if found := usual(header, TEXT_NAMES):
+        return found
+    if len(header) == 2 and (label := usual(header, LABEL_NAMES)):
+        return next(name for name in header if name != label)
+    there = ", ".join(map(repr, header)) or "none, the file is empty"
+    raise DataError(
+        f"{place}: no column is known to hold the text; there is {there}. Call the one with the texts "
+        f"{learnt or 'text'!r}."
+    )
 
 
 def _unmarked(line: str) -> str:

@@ -18,6 +18,7 @@ from riverrun.errors import DataError
 
 COMMON = 20  # tokens and labels that are shown
 REASONS = 20  # of rows dropped, so many are told
+LONGEST = 20_000  # tokens of a text that are learnt from unasked: a batch of 32 such takes 5 GB with the default model
 
 
 class Prepared(NamedTuple):
@@ -57,7 +58,23 @@ class Prepared(NamedTuple):
             f"tokens     {coder.tokenizer.unit}s, vocabulary {coder.tokenizer.size:,}; a text has "
             f"{np.median(lengths):.0f} (median), at most {lengths.max():,}{cut}",
             f"split      {self.rule}",
+            *(f"note       {sentence}" for sentence in (dropped(self.files), self._contradictions()) if sentence),
         ]
+
+    def _contradictions(self) -> str:
+        """How many texts have one label here and another there; no model can be right about all of those."""
+        first: dict[str, Example] = {}
+        found: dict[str, tuple[str, str]] = {}
+        for part in self.parts.values():
+            for example in part.examples:
+                other = first.setdefault(example.text, example)
+                if set(other.labels) != set(example.labels):
+                    found.setdefault(example.text, (other.place, example.place))
+        if not found:
+            return ""
+        one, other_place = next(iter(found.values()))
+        what = "1 text has" if len(found) == 1 else f"{len(found):,} texts have"
+        return f"{what} different labels in different rows, such as {one} and {other_place}"
 
     def peek(self) -> tuple[dict[str, Any], list[str]]:
         """The commonest labels and tokens of the training part, and its first texts."""
@@ -101,6 +118,13 @@ class Prepared(NamedTuple):
         }
 
 
+def dropped(files: Sequence[FileRecord]) -> str:
+    """How many rows were dropped, and why the first was; "" where none was."""
+    count = sum(file.dropped for file in files)
+    first = next((file.reasons[0] for file in files if file.reasons), "")
+    return f"{count:,} {'row was' if count == 1 else 'rows were'} dropped, the first because {first}" if count else ""
+
+
 def prepare(corpus: Labelled, options: LabelledOptions, *, select: bool, coder: LabelCoder | None = None) -> Prepared:
     """Divide the examples, make labels and vocabulary of the training part (or take `coder`), and encode.
 
@@ -119,16 +143,21 @@ def prepare(corpus: Labelled, options: LabelledOptions, *, select: bool, coder: 
         chosen["train"] += [] if "valid" in others else chosen["valid"]
         del chosen["valid"]
     with named(corpus):
-        coder = coder or LabelCoder.of(chosen["train"], options)
+        coder = coder or LabelCoder.of(chosen["train"], options, values=corpus.values, column=corpus.column)
     files = [*corpus.files, *(file for other in others.values() for file in other.files)]
     for name in set(chosen) - {"train"}:
         chosen[name], files = _known(chosen[name], coder, options, files)
         if not chosen[name]:
             raise DataError(f"{corpus.name}: no row is left for the {name} part: none has a label that training has.")
+    train = coder.part(chosen["train"])
+    if not coder.longest and train.lengths.max() > LONGEST:
+        longest = train.examples[int(train.lengths.argmax())]
+        raise DataError(
+            f"{longest.place}: this text has {train.lengths.max():,} {coder.tokenizer.unit}s: a batch with it takes "
+            "gigabytes. Read the first so many of every text (--longest 1000), or divide it."
+        )
     valid = coder.part(chosen["valid"]) if "valid" in chosen else None
-    return Prepared(
-        files, coder, coder.part(chosen["train"]), valid, coder.part(chosen["test"]), corpus.found, "; ".join(rule)
-    )
+    return Prepared(files, coder, train, valid, coder.part(chosen["test"]), corpus.found, "; ".join(rule))
 
 
 def _known(

@@ -17,7 +17,7 @@ from riverrun.files import write_atomic
 from riverrun.models.classifier import Classifier
 from riverrun.run import RunFolder
 from riverrun.sequences import Sequences
-from riverrun.tasks.labels.prepare import Prepared
+from riverrun.tasks.labels.prepare import Prepared, dropped
 from riverrun.tasks.measures.calibration import calibration
 from riverrun.tasks.measures.classification import (
     Figure,
@@ -94,6 +94,8 @@ def measure_other(
     model: Classifier, coder: LabelCoder, corpus: Labelled, *, say: Say, beside: Prepared | None
 ) -> dict[str, Any]:
     """The same of any other labelled texts; baselines where the data are there that they learn from (`beside`)."""
+    if told := dropped(corpus.files):
+        say(told)
     return _measured(model, coder, coder.part(corpus.examples), beside, say)
 
 
