@@ -7,6 +7,7 @@ from riverrun.data.cmudict import PHONEMES, likely, rows
 LINES = [
     ";;; # CMUdict, version 0.7b",
     "# a comment",
+    "#",
     "aalborg AO1 L B AO0 R G # place, danish",
     "aalborg(2) AA1 L B AO0 R G",
     "",

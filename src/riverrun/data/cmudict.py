@@ -20,7 +20,7 @@ _LONG = ("CH", "DH", "HH", "JH", "NG", "SH", "TH", "ZH")  # consonants of two le
 PHONEMES = frozenset((*_VOWELS, *_LONG, *"BDFGKLMNPRSTVWYZ"))
 _VARIANT = re.compile(r"(.+)\((\d+)\)")
 _STRESS = re.compile(r"(?<=[A-Z])[012](?= |$)")
-_COMMENT = re.compile(r"\s#.*")
+_COMMENT = re.compile(r"\s#.*|^;;;.*|^#(\s.*)?$")  # `#HASH-MARK` is a word
 
 
 def rows(lines: Iterator[str], *, stress: bool = True) -> Rows:
@@ -33,8 +33,8 @@ def rows(lines: Iterator[str], *, stress: bool = True) -> Rows:
     """
     before: tuple[str, set[str]] = ("", set())
     for number, line in enumerate(lines, 1):
-        text = _COMMENT.sub("", line).strip()
-        if not text or text.startswith((";;;", "# ")):
+        text = _COMMENT.sub("", line.strip())
+        if not text:
             continue
         word, *phonemes = text.split()
         if not phonemes:
@@ -54,7 +54,7 @@ def rows(lines: Iterator[str], *, stress: bool = True) -> Rows:
 
 def likely(lines: list[str]) -> bool:
     """Whether the first lines of a file are those of a dictionary: words with phonemes of ARPAbet."""
-    entries = [_COMMENT.sub("", line).split() for line in lines if not line.startswith((";;;", "# "))]
+    entries = [_COMMENT.sub("", line.strip()).split() for line in lines]
     entries = [entry for entry in entries if entry]
     sounds = [sound.rstrip("012") for _, *sounds in entries for sound in sounds]
     return bool(sounds) and all(len(entry) > 1 for entry in entries) and all(s in PHONEMES for s in sounds)

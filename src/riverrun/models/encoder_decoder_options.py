@@ -90,7 +90,9 @@ class EncoderDecoderOptions(RecurrentOptions):
     shared: bool = option(False, "one table of vectors for source and target, which need one vocabulary")
     label_smoothing: float = share(0.0, "share of the target's probability that is spread over all tokens")
     scheduled_sampling: float = share(
-        0.0, "chance that the decoder reads its own prediction in training (Bengio et al. 2015)"
+        0.0,
+        "chance that the decoder reads its own prediction in training, the same all through (Bengio et al. 2015 let it "
+        "grow)",
     )
 
     def __post_init__(self) -> None:

@@ -30,11 +30,11 @@ class PairTraining(ExampleTraining):
     """The [training] section: pairs come in batches of about equal length."""
 
 
-def infer(paths: Sequence[str]) -> str | None:
+def infer(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     """Why `paths` are pairs: the first lines of the first file say so, and no column is called a label."""
     from riverrun.data.pair_formats import pairs_in
 
-    return pairs_in(paths)
+    return pairs_in(paths, encoding)
 
 
 def _read(paths: Sequence[str | Path], options: PairOptions) -> PairCorpus:
@@ -141,7 +141,9 @@ def _predict(model: Any, coder: PairCoder, sections: Mapping[str, Any], given: G
 
 def _card(prepared: Prepared) -> tuple[str, str]:
     use = """`riverrun predict FOLDER TEXT` (or a file, one source a line), or in Python
-`riverrun.load("FOLDER").predict(["..."])`."""
+`riverrun.load("FOLDER").predict(["..."])`.
+
+`pairs.json` has a few short pairs of the validation part, which were shown while it trained."""
     return "A sequence-to-sequence model", use
 
 

@@ -34,6 +34,11 @@ def test_a_wrong_option_of_decoding_is_told_by_name(wrong: dict[str, Any], told:
     ("wrong", "told"),
     [
         ({"n_best": 0}, "n_best: .*at least 1"),
+        ({"beam": 1.5}, "beam: expected a whole number, got 1.5"),
+        ({"beam": "3"}, "beam: expected a whole number, got '3'"),
+        ({"beam": True}, "beam: expected a whole number, got True"),
+        ({"temperature": "hot"}, "temperature: expected a number"),
+        ({"sample": 1}, "sample: expected true or false"),
         ({"attention": "x.png"}, r"attention: expected a name that ends in .svg or .html, got 'x.png'"),
         ({"temperature": 0.5}, "temperature: belongs to drawing of targets. Add sample."),
         ({"top_k": 3}, "top_k: belongs to drawing"),

@@ -39,9 +39,14 @@ class Decoding:
     scored: int = option(0, "most sources of the test part that are written and scored (0: all of them)", least=0)
     beam: int = option(5, "width of the beam; 1: greedy", least=1)
     normalise: str = option(
-        "gnmt", "how the length is taken out of a score; mean: a token's log-probability", choices=NORMALISE, acts=WIDE
+        "gnmt",
+        "what a log-probability is divided by, of n tokens; gnmt: ((5 + n) / 6)^length_penalty; mean: n^length_penalty",
+        choices=NORMALISE,
+        acts=WIDE,
     )
-    length_penalty: float = option(0.6, "exponent of that; 0 favours short targets", least=0.0, acts=WIDE)
+    length_penalty: float = option(
+        0.6, "exponent of that; 0: nothing, which favours short targets; 1: in full", least=0.0, acts=WIDE
+    )
     coverage_penalty: float = option(
         0.0,
         "what leaving source positions out costs (Wu et al. 2016)",
@@ -71,8 +76,8 @@ class Prediction:
 
     beam: int = option(-1, "width of the beam; 1: greedy; -1: as the run was told")
     n_best: int = option(1, "how many targets of each source to write, best first", least=1)
-    normalise: str = option("", "gnmt, or mean; empty: as the run was told")
-    length_penalty: float = option(-1.0, "how much longer targets are favoured; -1: as the run was told")
+    normalise: str = option("", "how the length is taken out, gnmt or mean; empty: as the run was told")
+    length_penalty: float = option(-1.0, "exponent by which the length is taken out; -1: as the run was told")
     coverage_penalty: float = option(-1.0, "what leaving source positions out costs; -1: as the run was told")
     generic_penalty: float = option(-1.0, "what a frequent beginning costs; -1: as the run was told")
     generic_tokens: int = option(-1, "tokens of that beginning; -1: as the run was told")
