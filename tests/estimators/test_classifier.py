@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 
 import riverrun as rr
 from riverrun.cells import Cell, tanh
@@ -56,6 +58,42 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path):
     assert learnt.predict(["warm 3"]).tolist() == ["summer"]
     with pytest.raises(DataError, match="no column is known to hold the text"):
         rr.Classifier(**SMALL).fit(path)
+
+
+def test_a_file_is_scored_as_its_texts_and_labels_are(fitted, tmp_path: Path):
+    path = tmp_path / "wrong.csv"
+    other = {"summer": "winter", "winter": "summer"}
+    rows = [(text, other[label]) for text, label in zip(TEXTS, LABELS, strict=True)]
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    assert fitted.score(path) == fitted.score(str(path)) == 0
+    assert fitted.score() == 1
+    with pytest.raises(UsageError, match="score: expected texts and labels, or a path"):
+        fitted.score(["warm 1"])
+    with pytest.raises(DataError, match="no such file"):
+        fitted.score("nowhere.csv")
+
+
+@pytest.mark.parametrize("labels", [[10, 9], [True, False], [1.0, 2.0]])
+def test_labels_that_are_numbers_come_back_as_numbers(labels, tmp_path: Path):
+    y = np.array(labels * 20)
+    learnt = rr.Classifier(**SMALL).fit(TEXTS, y)
+    assert learnt.classes_.tolist() == sorted(labels)
+    assert (learnt.predict(TEXTS) == y).all()
+    assert accuracy_score(y, learnt.predict(TEXTS)) == learnt.score(TEXTS, y) == 1
+    learnt.save(tmp_path / "model")
+    assert (rr.load(tmp_path / "model").predict(TEXTS) == y).all()
+    assert rr.Classifier(**{**SMALL, "epochs": 1}).fit(TEXTS, [1, "x"] * 20).classes_.tolist() == ["1", "x"]
+
+
+def test_scikit_learn_cross_validates_it_and_searches_its_options():
+    small = {**SMALL, "valid_share": 0.2, "test_share": 0.1}
+    assert is_classifier(rr.Classifier(**small))
+    X, y = np.array(TEXTS, dtype=object), np.array(LABELS)
+    scores = cross_val_score(rr.Classifier(**small), X, y, cv=StratifiedKFold(2))
+    assert scores.tolist() == [1, 1]
+    assert cross_val_score(rr.Classifier(**small), TEXTS, LABELS, cv=2, scoring="neg_log_loss").min() > -0.5
+    search = GridSearchCV(rr.Classifier(**small), {"hidden": [4, 8]}, cv=2).fit(TEXTS, LABELS)
+    assert search.best_params_["hidden"] in (4, 8)
 
 
 def test_several_labels_are_lists(tmp_path: Path):

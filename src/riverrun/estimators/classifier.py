@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riverrun.configuration import Configuration
-from riverrun.data.labelled import Labelled, given
+from riverrun.data.labelled import Labelled, given, read
 from riverrun.errors import DataError, UsageError
 from riverrun.estimators.estimator import Estimator, paths_of
 from riverrun.tasks.labels.predicting import probabilities
@@ -70,14 +70,16 @@ class Classifier(Estimator):
 
     # Using ------------------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Sequence[str]) -> NDArray[Any] | list[list[str]]:
-        """The label of each text; where there may be several, a list of those of probability one half or more."""
-        found = self.predict_proba(X)
-        labels = self._fitted().coder.labels
-        chosen = decided(found, labels.kind)
-        if labels.kind == "several":
-            return [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in chosen]
-        predicted: NDArray[Any] = np.array(labels.names, dtype=object)[chosen]
+    def predict(self, X: Sequence[str]) -> NDArray[Any] | list[list[Any]]:
+        """The label of each text; where there may be several, a list of those of probability one half or more.
+
+        Labels are what `fit` was given: numbers where all of them were numbers (also after `save` and `load`), else
+        text; those of files are text.
+        """
+        chosen, classes = self._decided(X), self.classes_
+        if chosen.ndim == 2:
+            return [classes[row].tolist() for row in chosen]
+        predicted: NDArray[Any] = classes[chosen]
         return predicted
 
     def predict_proba(self, X: Sequence[str]) -> NDArray[np.float64]:
@@ -90,19 +92,46 @@ class Classifier(Estimator):
             raise DataError("expected texts, got something else among them.")
         return probabilities(opened.model, opened.coder, texts)
 
-    def score(self, X: Sequence[str] | None = None, y: Sequence[Any] | None = None) -> float:
-        """The share of texts whose labels are all right. Without arguments: of the held-out part of what was fitted."""
-        if X is None or y is None:
+    def score(self, X: str | Path | Sequence[Any] | None = None, y: Sequence[Any] | None = None) -> float:
+        """The share of texts whose labels are all right: of texts and labels, or of files as `fit` takes them.
+
+        Without arguments: of the held-out part of what was fitted.
+        """
+        if X is None:
             figures = {figure["name"]: figure["value"] for figure in self._held_out()["figures"]}
             return float(figures.get("accuracy", figures.get("exact", float("nan"))))
-        corpus = given(list(X), list(y), self._fitted().sections["data"])
-        kind, found = self._fitted().coder.labels.kind, self.predict([example.text for example in corpus.examples])
-        pairs = zip(found, corpus.examples, strict=True)
-        if kind == "several":
-            return float(np.mean([set(names) == set(example.labels) for names, example in pairs]))
-        return float(np.mean([name == example.labels[0] for name, example in pairs]))
+        options, files = self._fitted().sections["data"], paths_of(X) if y is None else []
+        if files:
+            examples = read(files, options).examples
+        elif y is None:
+            raise UsageError("score: expected texts and labels, or a path of labelled texts; got texts without labels.")
+        else:
+            examples = given(list(X), list(y), options).examples
+        names = self._fitted().coder.labels.names
+        found = self._decided([example.text for example in examples])
+        if found.ndim == 2:
+            said = [{name for name, yes in zip(names, row, strict=True) if yes} for row in found]
+        else:
+            said = [{names[number]} for number in found]
+        return float(np.mean([one == set(example.labels) for one, example in zip(said, examples, strict=True)]))
+
+    def __sklearn_tags__(self) -> Any:
+        # What cross_val_score, GridSearchCV and their like ask: whether this is a classifier, and of what.
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(one_d_array=True, two_d_array=False, string=True),
+        )
+
+    def _decided(self, X: Sequence[str]) -> NDArray[Any]:
+        """[N] numbers of labels; where there may be several, [N, C] bool."""
+        return decided(self.predict_proba(X), self._fitted().coder.labels.kind)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """The labels, in the order of `predict_proba`'s columns."""
-        return np.array(self._fitted().coder.labels.names, dtype=object)
+        labels = self._fitted().coder.labels
+        return np.array(labels.as_given(), dtype=object if labels.values == "str" else None)
