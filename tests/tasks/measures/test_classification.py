@@ -76,6 +76,25 @@ def test_intervals_are_those_of_drawing_examples_with_replacement(kind):
         assert figure.low < figure.value < figure.high
 
 
+def test_macro_f1_of_many_rare_labels_lies_within_its_interval():
+    truth = np.repeat(np.arange(100), 2)
+    said = np.where(RANDOM.random(200) < 0.6, truth, RANDOM.choice(100, 200))
+    for judged in (
+        Judged("one", tuple(map(str, range(100))), truth, said),
+        Judged("several", tuple(map(str, range(100))), np.eye(100, dtype=bool)[truth], np.eye(100, dtype=bool)[said]),
+    ):
+        for figure in figures(judged):
+            assert 0 <= figure.low < figure.value < figure.high <= 1
+
+
+def test_shares_stay_shares_and_without_draws_there_is_no_interval():
+    right = Judged("one", NAMES, TRUTH, TRUTH)
+    assert [figure[1:4] for figure in figures(right)] == [(1, 1, 1)] * 2
+    (first, *_), (alone, *_) = figures(ONE), figures(ONE, draws=0)
+    assert alone.value == first.value
+    assert np.isnan([alone.low, alone.high]).all()
+
+
 def test_figures_as_json_have_null_for_what_is_not_finite():
     nothing = as_json(figures(Judged("one", NAMES, np.zeros(0, np.int64), np.zeros(0, np.int64))))
     assert [(row["name"], row["value"], row["low"]) for row in nothing] == [

@@ -7,6 +7,7 @@ import pytest
 
 from riverrun.data.labelled import Example
 from riverrun.data.labels import Labels
+from riverrun.tasks.measures import classification_baselines
 from riverrun.tasks.measures.classification import Judged
 from riverrun.tasks.measures.classification_baselines import baselines
 
@@ -55,3 +56,48 @@ def test_without_a_validation_part_nothing_is_picked():
         baselines(train, (), test, labels, lambda p, part: Judged("one", labels.names, labels.targets(part), p))
     )
     assert not any("picked" in row["note"] for row in rows)
+
+
+def test_one_label_that_texts_have_or_not_is_learnt_too():
+    train, test = ([e._replace(labels=("x",) * ("red" in e.text)) for e in examples(n, n, "one")] for n in (90, 30))
+    labels = Labels.of(train, "several")
+    rows = list(
+        baselines(
+            train, train, test, labels, lambda p, part: Judged("several", labels.names, labels.targets(part) > 0, p)
+        )
+    )
+    assert len(rows) == 4
+    assert rows[-1]["figures"][0]["value"] > 0.9
+
+
+def test_of_many_examples_those_from_everywhere_are_learnt(monkeypatch):
+    monkeypatch.setattr(classification_baselines, "EXAMPLES", 30)
+    train = sorted(examples(200, 0, "one"), key=lambda example: example.labels)  # as of a file a label
+    test, labels = examples(60, 1, "one"), Labels.of(train, "one")
+    rows = list(
+        baselines(train, (), test, labels, lambda p, part: Judged("one", labels.names, labels.targets(part), p))
+    )
+    assert rows[-1]["figures"][0]["value"] > 0.85
+
+
+@pytest.mark.parametrize("strengths", [(1.0, 2.0), (2.0, 1.0)])
+def test_the_strength_that_does_best_on_validation_is_picked(strengths):
+    part = examples(20, 0, "one")
+    labels = Labels.of(part, "one")
+    truth = labels.targets(part)
+
+    class Made:
+        def __init__(self, strength):
+            self.strength = strength
+
+        def fit(self, known, targets):
+            return self
+
+        def predict(self, features):
+            return truth if self.strength == 2 else (truth + 1) % 3
+
+    best, words = classification_baselines._fitted(
+        Made, strengths, None, None, part, part, labels, lambda p, part: Judged("one", labels.names, truth, p)
+    )
+    assert best.strength == 2
+    assert words.startswith("2, picked of")

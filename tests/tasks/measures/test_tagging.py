@@ -102,6 +102,12 @@ def test_rare_tags_and_long_parts_are_left_out_and_it_says_so(monkeypatch):
     assert len(set(regression(TRAIN, [["the", "cat"]])[0][0])) == 1
 
 
+def test_of_a_long_part_sentences_from_everywhere_are_learnt(monkeypatch):
+    monkeypatch.setattr(tagging_baselines, "LEARNT", 60)
+    sorted_by_tag = corpus([["a"]] * 100 + [["cat"]] * 100, [["D"]] * 100 + [["N"]] * 100)
+    assert regression(sorted_by_tag, [["a"], ["cat"]])[0] == [["D"], ["N"]]
+
+
 def test_baselines_come_with_the_same_figures_as_the_model_and_their_seconds():
     found = list(baselines(TRAIN, TRAIN[:4], spans=False))
     assert [one["name"] for one in found] == ["most frequent tag", "logistic regression"]

@@ -18,9 +18,10 @@ from riverrun.data.labelled import Example
 from riverrun.data.labels import Labels
 from riverrun.errors import DataError
 from riverrun.tasks.measures.classification import Judged, as_json, figures
+from riverrun.tasks.measures.resampling import some
 
 FEATURES = 300_000  # n-grams that are kept: the commonest
-EXAMPLES = 200_000  # training examples that are learnt from: the first ones
+EXAMPLES = 200_000  # training examples that are learnt from; of more so many, drawn
 SMOOTHING = (1.0, 0.1)
 STRENGTHS = (1.0, 10.0)  # C of logistic regression: the weaker the penalty, the greater
 NOTES = {"words": "words, 1 to 2 in a row", "characters": "characters within words, 1 to 5 in a row"}
@@ -40,7 +41,7 @@ def baselines(
     judge: what was predicted ([N] numbers of labels, of several [N, C] bool) and the examples -> both as Judged.
     """
     _check()
-    train = train[:EXAMPLES]
+    train = [train[index] for index in np.sort(some(len(train), EXAMPLES))]
     limit = f"{EXAMPLES:,} examples, {FEATURES:,} n-grams"
     start = time.perf_counter()
     yield _row("majority", judge(_majority(labels, len(test)), test), start, "the commonest label of the training part")
@@ -120,7 +121,7 @@ def _fitted(
             model.fit(known, targets)
         worth = 0.0
         if valid:
-            worth = figures(judge(_predicted(model, valid_features, labels), valid))[0].value
+            worth = figures(judge(_predicted(model, valid_features, labels), valid), draws=0)[0].value
         tried.append((worth, -len(tried), model, strength))
     _, _, best, strength = max(tried, key=lambda found: found[:2])
     return best, f"{strength:g}" + (
@@ -130,7 +131,8 @@ def _fitted(
 
 def _predicted(model: Any, features: Any, labels: Labels) -> NDArray[Any]:
     found = np.asarray(model.predict(features))
-    return found.astype(bool) if labels.kind == "several" else found
+    # Of one label alone scikit-learn gives [N].
+    return found.astype(bool).reshape(-1, len(labels.names)) if labels.kind == "several" else found
 
 
 def _majority(labels: Labels, count: int) -> NDArray[Any]:

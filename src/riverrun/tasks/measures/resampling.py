@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from riverrun.tasks.measures.classification import Figure
+from riverrun.tasks.measures.classification import Figure, of_draws
 
 Floats = NDArray[np.float64]
 
@@ -43,10 +43,18 @@ def drawn(sums: Floats, *, seed: int = 0) -> Floats:
 
 def figure(name: str, sums: Floats, of: Callable[[Floats], Floats], unit: str, better: str, *, seed: int = 0) -> Figure:
     """A figure and its 95 % interval. of: the figure of each draw from its sums, [D, F] -> [D]; NaN: it has none."""
-    values = of(drawn(sums, seed=seed))
-    finite = values[1:][np.isfinite(values[1:])]
-    low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
-    return Figure(name, float(values[0]), float(low), float(high), unit, better)
+    return of_draws(name, of(drawn(sums, seed=seed)), unit, better)
+
+
+def some(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the numbers of `count` items, in a drawn order, the same each time.
+
+    The first ones of a file may be of one label, and those at even distances, too.
+
+    >>> sorted(some(3, 5).tolist()), len(some(1000, 10))
+    ([0, 1, 2], 10)
+    """
+    return np.random.default_rng(0).permutation(count)[:most]
 
 
 def ratio(sums: Floats) -> Floats:

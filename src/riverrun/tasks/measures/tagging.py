@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riverrun.data.conll import Sentence
-from riverrun.tasks.measures.intervals import bootstrap
+from riverrun.tasks.measures.classification import as_json
+from riverrun.tasks.measures.resampling import columns, figure, ratio
 from riverrun.tasks.measures.spans import Counts, added, counted, table
 
 Tags = Sequence[Sequence[str]]
@@ -81,12 +82,7 @@ def by_type(result: Judged) -> list[dict[str, Any]]:
 
 def _figure(name: str, right: Floats, of: Floats) -> dict[str, Any]:
     """A share of counts with its 95 % interval; None where there is nothing to count."""
-    if not of.sum():
-        value = low = high = None
-    else:
-        value = float(right.sum() / of.sum())
-        low, high = bootstrap(right, of)
-    return {"name": name, "value": value, "low": low, "high": high, "unit": "share", "better": "higher"}
+    return as_json([figure(name, columns(right, of), ratio, "share", "higher")])[0]
 
 
 def lines(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from riverrun.data.conll import Sentence
+from riverrun.tasks.measures.resampling import some
 from riverrun.tasks.measures.tagging import figures, judged
 
 HASHED = 1 << 19  # features that logistic regression tells apart
-LEARNT = 500_000  # training words that it learns from: the first ones, of a longer part
+LEARNT = 500_000  # training words that it learns from; of a longer part sentences are drawn
 TAGS = 50  # tags that it chooses from: one regression each; rarer ones it never gives
 PASSES = 8
 SEED = 0
@@ -63,10 +64,12 @@ def regression(train: Sequence[Sentence], test: Sequence[Sequence[str]]) -> Made
 
     hasher = FeatureHasher(HASHED, input_type="string", alternate_sign=False, dtype=np.float64)
     tags = [tag for sentence in train for tag in sentence.tags if tag]
-    common = {tag for tag, _ in Counter(tags[:LEARNT]).most_common(TAGS)}
+    common = {tag for tag, _ in Counter(tags).most_common(TAGS)}
     rows: list[list[str]] = []
     labels: list[str] = []
-    for sentence in train:
+    for sentence in train if len(tags) <= LEARNT else (train[place] for place in some(len(train), len(train))):
+        if len(rows) == LEARNT:
+            break
         for feature, tag in zip(features(sentence.words), sentence.tags, strict=True):
             if tag in common and len(rows) < LEARNT:
                 rows.append(feature)
