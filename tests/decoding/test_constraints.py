@@ -41,18 +41,15 @@ def searches(model, given, constraints):
     seed=st.integers(0, 1000),
     least=st.integers(0, 5),
     more=st.integers(0, 5),
-    ratio=st.sampled_from([0.0, 0.3, 1.0]),
     no_repeat=st.integers(0, 3),
     never=st.sampled_from([(), (UNKNOWN,), (UNKNOWN, 4)]),
 )
 @settings(max_examples=20, deadline=None)
-def test_every_search_keeps_every_constraint(seed, least, more, ratio, no_repeat, never):
+def test_every_search_keeps_every_constraint(seed, least, more, no_repeat, never):
     model, ids = Table(seed=seed), sources(5, seed, longest=4)
-    rules = Constraints(min_length=least, max_length=least + more, max_ratio=ratio, no_repeat=no_repeat, never=never)
+    rules = Constraints(min_length=least, max_length=least + more, no_repeat=no_repeat, never=never)
     for i, found in searches(model, inputs(ids), rules):
         assert len(found.tokens) <= least + more
-        if ratio:
-            assert len(found.tokens) <= max(least, int(ratio * len(ids[i])) + 10)
         assert not set(found.tokens) & {BEGIN, END, *never}
         if no_repeat:
             assert not repeats(found.tokens, no_repeat)
@@ -122,9 +119,8 @@ def test_where_nothing_is_left_the_target_ends():
 
 def test_bounds_of_each_source():
     batch = inputs([[3] * 2, [3] * 100, [3] * 4], prefixes=[[3] * 15, [], [4]])
-    found = bounds(Constraints(max_length=40, max_ratio=1.5), batch)
-    assert found.limit.tolist() == [15, 40, 16]
-    assert bounds(Constraints(max_length=40, max_ratio=1.5, min_length=30), batch).limit.tolist() == [30, 40, 30]
+    found = bounds(Constraints(max_length=40), batch)
+    assert found.limit.tolist() == [40, 40, 40]
     assert torch.equal(found.prefix, batch.prefix)
 
 
@@ -135,8 +131,6 @@ def test_bounds_of_each_source():
         ({"max_length": -2}, "max_length: expected"),
         ({"no_repeat": -1}, "no_repeat: expected"),
         ({"min_length": 5, "max_length": 4}, "min_length: expected at most max_length, 4, got 5"),
-        ({"max_ratio": -0.5}, "max_ratio: expected 0"),
-        ({"max_ratio": float("nan")}, "max_ratio: expected 0"),
         ({"never": (END,)}, "END"),
     ],
 )

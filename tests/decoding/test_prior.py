@@ -15,10 +15,9 @@ from riverrun.data.pair_batch import BEGIN, END, FIRST
 from riverrun.decoding.beam import beam
 from riverrun.decoding.constraints import Constraints
 from riverrun.decoding.inputs import inputs
-from riverrun.decoding.prior import NO_SOURCE, Beginnings, Prior
+from riverrun.decoding.prior import Beginnings, Prior
 from riverrun.decoding.ranking import Ranking
 from riverrun.errors import ModelError, OptionError
-from riverrun.sequences import Sequences
 
 
 def replies(count: int, seed: int = 0) -> list[list[int]]:
@@ -41,11 +40,10 @@ def test_beginnings_are_counts_of_training_targets(n):
     training = replies(40)
     q = Beginnings(training, size=7, tokens=n)
     for target in [*replies(60, seed=1), [6, 6, 6], [3, 6]]:
-        state, token, total = q.start(None), torch.tensor([BEGIN]), 0.0
+        state, token, total = q.start(), torch.tensor([BEGIN]), 0.0
         for one in (*target, END)[:n]:
-            rows, state, weights = q.step(None, state, token)
+            rows, state = q.step(state, token)
             assert rows.shape == (1, 7)
-            assert weights is None
             total += float(rows[0, one])
             token = torch.tensor([one])
         assert total == pytest.approx(log_q(training, tuple(target), n), abs=1e-12)
@@ -58,8 +56,8 @@ def test_a_record_brings_the_same_back():
     assert len(record["counts"]) < 40
     for token in range(7):
         for one in (q, again):
-            _, one.state, _ = one.step(None, one.start(None), torch.tensor([BEGIN]))
-        first, second = (one.step(None, one.state, torch.tensor([token]))[0] for one in (q, again))
+            _, one.state = one.step(one.start(), torch.tensor([BEGIN]))
+        first, second = (one.step(one.state, torch.tensor([token]))[0] for one in (q, again))
         assert torch.equal(first, second)
     with pytest.raises(ModelError, match="not what riverrun wrote"):
         Beginnings.of({**record, "counts": record["counts"][1:]})
@@ -67,14 +65,14 @@ def test_a_record_brings_the_same_back():
 
 def test_no_training_targets_hold_nothing_against_anybody():
     q = Beginnings([], size=5, tokens=2)
-    rows, _, _ = q.step(None, q.start(None), torch.tensor([BEGIN]))
+    rows, _ = q.step(q.start(), torch.tensor([BEGIN]))
     assert rows.tolist() == [[0.0] * 5]
 
 
 @pytest.mark.parametrize(("weight", "n"), [(0.5, 1), (0.5, 3), (1.5, 3), (0.7, 9)])
 def test_a_wide_beam_finds_what_the_formula_likes_best(weight, n):
     model, given, training = Table(seed=31), sources(6, 31), replies(50)
-    prior = Prior(model=Beginnings(training, size=6, tokens=n), source=NO_SOURCE, weight=weight, tokens=n)
+    prior = Prior(model=Beginnings(training, size=6, tokens=n), weight=weight, tokens=n)
     for kind in (Ranking(alpha=0.0), Ranking(normalise="mean", alpha=1.0)):
         found = beam(
             model, inputs(given), width=400, best=3, ranking=kind, prior=prior, constraints=Constraints(max_length=4)
@@ -93,19 +91,6 @@ def test_a_wide_beam_finds_what_the_formula_likes_best(weight, n):
                 assert one.log_p == pytest.approx(model.score(source, one.tokens), abs=1e-9)
 
 
-def test_the_model_itself_given_another_source_can_be_the_prior():
-    model, given, other = Table(seed=32), sources(8, 32), [3, 3]
-    against = Sequences(torch.tensor(other)[:, None], torch.tensor([2]))
-    prior = Prior(model=model, source=against, weight=0.6, tokens=20)
-    found = beam(
-        model, inputs(given), width=400, ranking=Ranking(alpha=0.0), prior=prior, constraints=Constraints(max_length=4)
-    )
-    for source, [one] in zip(given, found, strict=True):
-        value, best = max((model.score(source, t) - 0.6 * model.score(other, t), t) for t in targets(6, 4))
-        assert one.tokens == best
-        assert one.score == pytest.approx(value, abs=1e-9)
-
-
 def test_a_common_reply_gives_way_to_a_rarer_one():
     model = Table(kinds=1)
     model.log_p = torch.full_like(model.log_p, math.log(0.01))
@@ -114,7 +99,7 @@ def test_a_common_reply_gives_way_to_a_rarer_one():
     q = Beginnings([[3]] * 95 + [[4]] * 5, size=6, tokens=2)
     answers = []
     for weight in (0.0, 0.5):
-        prior = Prior(model=q, source=NO_SOURCE, weight=weight, tokens=2)
+        prior = Prior(model=q, weight=weight, tokens=2)
         [[found]] = beam(model, inputs([[3]]), width=3, prior=prior)
         answers.append(found.tokens)
     assert answers == [(3,), (4,)]
@@ -122,7 +107,7 @@ def test_a_common_reply_gives_way_to_a_rarer_one():
 
 def test_a_batch_means_the_same_as_one_source_at_a_time():
     model, given = Table(seed=33), sources(20, 33)
-    prior = Prior(model=Beginnings(replies(50), size=6, tokens=3), source=NO_SOURCE, weight=0.8, tokens=3)
+    prior = Prior(model=Beginnings(replies(50), size=6, tokens=3), weight=0.8, tokens=3)
     alone = [beam(model, inputs([one]), width=3, prior=prior)[0] for one in given]
     assert beam(model, inputs(given), width=3, prior=prior) == alone
 
@@ -130,4 +115,4 @@ def test_a_batch_means_the_same_as_one_source_at_a_time():
 @pytest.mark.parametrize(("weight", "tokens", "name"), [(-0.1, 3, "generic_penalty"), (0.1, 0, "generic_tokens")])
 def test_what_cannot_be_is_refused_by_name(weight, tokens, name):
     with pytest.raises(OptionError, match=name):
-        Prior(model=Table(), source=NO_SOURCE, weight=weight, tokens=tokens)
+        Prior(model=Beginnings([], size=5, tokens=2), weight=weight, tokens=tokens)

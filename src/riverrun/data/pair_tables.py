@@ -150,7 +150,7 @@ def _named(header: Sequence[str], name: str, named: tuple[str, str]) -> Columns:
                 f"{name}:1: no column {column!r} in the header; it has {short(there, 200)[1:-1]}. Name it with {flag}."
                 + nearest(column, header)
             )
-    return Columns(len(header), *places, _split(header), True)
+    return Columns(len(header), places[0], places[1], _split(header), True)
 
 
 def _split(header: Sequence[str]) -> int | None:

@@ -120,8 +120,7 @@ class _Search:
             log_p=zeros if self.prior else None,
         )
         if self.prior:
-            self.against = self.prior.model.encode(self.prior.source)
-            begun = self.prior.model.start(self.against)
+            begun = self.prior.model.start()
             first = torch.zeros(B, dtype=torch.int64, device=device_of(begun))
             self.rows = self.rows._replace(prior=select(begun, first))
 
@@ -181,7 +180,7 @@ class _Search:
         gain = log_p = constrain(log_p, self.constraints, position, limit, forced, rows.history)
         prior = rows.prior
         if self.prior and prior is not None:
-            log_q, prior, _ = self.prior.model.step(self.against, prior, token)
+            log_q, prior = self.prior.model.step(prior, token)
             gain = log_p - self.prior.weight * log_q.clamp(min=IMPOSSIBLE)
             if position + 1 == self.prior.tokens:
                 prior = None

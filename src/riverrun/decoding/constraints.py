@@ -12,8 +12,6 @@ from riverrun.data.pair_batch import BEGIN, END
 from riverrun.decoding.inputs import Inputs
 from riverrun.errors import OptionError
 
-SLACK = 10  # tokens that `max_ratio` allows beside its share of the source's
-
 
 @dataclass(frozen=True, kw_only=True)
 class Constraints:
@@ -21,7 +19,6 @@ class Constraints:
 
     min_length     END is ruled out before
     max_length     END is the only choice after, so that every hypothesis ends and its log-probability is of all of it
-    max_ratio      0, or: at most max_ratio * (source tokens) + 10 tokens, too
     no_repeat      n, or 0: no n tokens in a row occur twice (Paulus et al. 2018, section 2.5); a token ruled out so is
                    not what a forced prefix holds
     never          ids that are not written, beside BEGIN: UNKNOWN, say
@@ -32,7 +29,6 @@ class Constraints:
 
     min_length: int = 0
     max_length: int = 200
-    max_ratio: float = 0.0
     no_repeat: int = 0
     never: tuple[int, ...] = ()
 
@@ -41,8 +37,6 @@ class Constraints:
             value = getattr(self, name)
             if value < 0:
                 raise OptionError(name, f"expected a number of tokens, 0 or more, got {value}.")
-        if not 0 <= self.max_ratio < float("inf"):
-            raise OptionError("max_ratio", f"expected 0 (no such limit) or a positive number, got {self.max_ratio}.")
         if self.min_length > self.max_length:
             raise OptionError("min_length", f"expected at most max_length, {self.max_length}, got {self.min_length}.")
         if END in self.never:
@@ -59,16 +53,10 @@ class Bounds(NamedTuple):
 def bounds(constraints: Constraints, given: Inputs) -> Bounds:
     """Raises OptionError where a prefix is longer than the target may be."""
     lengths, prefix = given.source.lengths, given.prefix
-    limit = torch.full_like(lengths, constraints.max_length)
-    if constraints.max_ratio:
-        limit = limit.minimum((lengths * constraints.max_ratio).long() + SLACK)
-    limit = limit.clamp(min=constraints.min_length).to(given.source.data.device)
-    if prefix is not None:
-        if prefix.shape[1] > constraints.max_length:
-            longest = f"max_length is {constraints.max_length}"
-            raise OptionError("prefix", f"expected no more tokens than a target may have, but {longest}.")
-        limit = limit.maximum((prefix >= 0).sum(1))
-    return Bounds(limit, prefix)
+    if prefix is not None and prefix.shape[1] > constraints.max_length:
+        longest = f"max_length is {constraints.max_length}"
+        raise OptionError("prefix", f"expected no more tokens than a target may have, but {longest}.")
+    return Bounds(torch.full_like(lengths, constraints.max_length).to(given.source.data.device), prefix)
 
 
 def constrain(

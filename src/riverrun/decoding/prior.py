@@ -20,9 +20,7 @@ import torch
 from torch import Tensor
 
 from riverrun.data.pair_batch import END
-from riverrun.decoding.sequence_protocol import Transducer
 from riverrun.errors import ModelError, OptionError
-from riverrun.sequences import Sequences
 
 Ids = npt.NDArray[np.int64]
 
@@ -31,14 +29,12 @@ Ids = npt.NDArray[np.int64]
 class Prior:
     """What is held against a target: q, and how much of it.
 
-    model    q: `Beginnings` of the training targets, or the very model that decodes, given `source`
-    source   [S, 1], what q reads in place of the sources; `Beginnings` reads nothing
+    model    q
     weight   0 or more; from about 1 on grammar suffers
     tokens   how many predictions of a target count, END among them
     """
 
-    model: Transducer
-    source: Sequences
+    model: Beginnings
     weight: float
     tokens: int
 
@@ -49,11 +45,8 @@ class Prior:
             raise OptionError("generic_tokens", f"expected a number of tokens from 1, got {self.tokens}.")
 
 
-NO_SOURCE = Sequences(torch.zeros(0, 1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
-
-
 class Beginnings:
-    """How often the training targets begin so: a `Transducer` that reads no source.
+    """How often the training targets begin so: steps as of a `Transducer`, which read no source.
 
         q(y_1 ... y_t) = max(c(y_1 ... y_t), 1) / N
 
@@ -61,7 +54,7 @@ class Beginnings:
     as much as one that came once, so that no reply wins by being nonsense, and the whole term is at most weight * ln N.
 
     >>> q = Beginnings([[5, 6], [5, 7], [5], [6]], size=8, tokens=2)
-    >>> log_q, state, _ = q.step(None, q.start(None), torch.tensor([0]))
+    >>> log_q, state = q.step(q.start(), torch.tensor([0]))
     >>> log_q[0, [5, 6, 7]].exp()
     tensor([0.7500, 0.2500, 0.2500], dtype=torch.float64)
 
@@ -112,15 +105,12 @@ class Beginnings:
             raise ModelError("the counts of beginnings are not what riverrun wrote. Restore the model from a copy.")
         return made
 
-    def encode(self, source: Sequences, copies: Tensor | None = None, /) -> None:
-        """Nothing: there is no source."""
-
-    def start(self, memory: None, /) -> Tensor:
+    def start(self) -> Tensor:
         """[1] node ids, the root: what a search repeats; -1 is a beginning that never came."""
         return torch.full((1,), ROOT)
 
-    def step(self, memory: None, state: Tensor, token: Tensor, /) -> tuple[Tensor, Tensor, None]:
-        """ln of how much rarer each next token makes the beginning, [R, V]; the nodes after `token`; no attention."""
+    def step(self, state: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+        """ln of how much rarer each next token makes the beginning, [R, V]; the nodes after `token`, [R]."""
         nodes, device = state.cpu().numpy(), token.device
         keys = nodes * self._size + token.cpu().numpy()
         at = np.searchsorted(self._keys, keys)
@@ -134,7 +124,7 @@ class Beginnings:
             row[:] = -np.log(self._counts[node])
             low, high = np.searchsorted(self._keys, [node * self._size, (node + 1) * self._size])
             row[self._keys[low:high] % self._size] += np.log(self._counts[low + 1 : high + 1])
-        return torch.from_numpy(rows[inverse]).to(device), torch.from_numpy(after).to(device), None
+        return torch.from_numpy(rows[inverse]).to(device), torch.from_numpy(after).to(device)
 
 
 ROOT = -2  # the state before BEGIN was read

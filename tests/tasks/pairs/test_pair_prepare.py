@@ -80,7 +80,7 @@ def test_beginnings_are_counted_where_a_penalty_needs_them() -> None:
     first = Counter(target.split()[0] for target in train)
     import torch
 
-    log_q, _, _ = q.step(None, q.start(None), torch.tensor([0]))
+    log_q, _ = q.step(q.start(), torch.tensor([0]))
     for symbol, count in first.items():
         token = int(prepared.coder.target.encode([symbol]).ids[0])
         assert float(log_q[0, token].exp()) == pytest.approx(count / len(train))

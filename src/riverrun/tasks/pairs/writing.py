@@ -17,7 +17,7 @@ from riverrun.decoding.constraints import Constraints
 from riverrun.decoding.greedy import greedy
 from riverrun.decoding.hypothesis import Hypothesis
 from riverrun.decoding.inputs import Search, in_batches
-from riverrun.decoding.prior import NO_SOURCE, Beginnings, Prior
+from riverrun.decoding.prior import Beginnings, Prior
 from riverrun.decoding.ranking import Ranking
 from riverrun.decoding.sampling import Sampling
 from riverrun.decoding.sequence_sampling import sample
@@ -112,7 +112,6 @@ def _prior(coder: PairCoder, decoding: Decoding) -> Prior | None:
         raise OptionError("generic_tokens", f"{kept}: expected at most so many, got {decoding.generic_tokens}.")
     return Prior(
         model=model,
-        source=NO_SOURCE,
         weight=decoding.generic_penalty,
         tokens=decoding.generic_tokens,
     )
