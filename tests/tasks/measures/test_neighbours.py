@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
@@ -14,6 +15,11 @@ from riverrun.tasks.measures.error_rate import exact
 def texts(count: int, letters: str, seed: int) -> list[str]:
     draw = np.random.default_rng(seed)
     return ["".join(draw.choice(list(letters), draw.integers(3, 9))) for _ in range(count)]
+
+
+def test_of_equally_near_sources_the_first_counts_whatever_the_last_bits_say():
+    similar = csr_matrix(np.array([[0.3, 1 - 1e-12, 1.0], [0.0, 0.5, 0.6], [0.0, 0.0, 0.0]]))
+    assert neighbours._likest(similar).tolist() == [1, 2, -1]
 
 
 @pytest.mark.parametrize("words", [True, False])

@@ -29,6 +29,10 @@ def test_one_line_comes_out_for_each_and_a_blank_one_stays_blank(spelling: Taugh
     assert [len(row["targets"]) for row in found.result["predictions"]] == [1, 0, 1, 1]
 
 
+def test_only_a_line_feed_ends_a_line(spelling: Taught) -> None:
+    assert len(asked(spelling, "a\u2028b\nc\x0bd\n").text.splitlines()) == 2
+
+
 def test_more_targets_are_rows_with_the_number_of_their_line(spelling: Taught) -> None:
     rows = [row.split("\t") for row in asked(spelling, "ab\n\nc\n", n_best=2).text.splitlines()]
     assert [row[0] for row in rows] == ["1", "1", "3", "3"]

@@ -71,6 +71,8 @@ def test_so_many_sources_as_asked_are_scored_and_it_is_said(spelling: Taught) ->
         spelling.model, coder, Decoding(scored=7, beam=1), corpus, say=said.append, beside=spelling.prepared
     )
     assert metrics["count"] == 7
+    found = written(spelling.model, coder, Decoding(scored=7, beam=1), corpus.pairs)
+    assert found.sources == [SOURCES[round(place)] for place in np.floor(np.linspace(0, len(SOURCES) - 1, 7)).tolist()]
     assert f"7 of {len(SOURCES)} sources were scored" in metrics["remarks"][0]
     assert len(metrics["baselines"]) == 3
 

@@ -49,6 +49,13 @@ def test_error_rates_are_what_a_loop_counts_over_the_nearest_reference() -> None
     assert (wrong.unit, wrong.better) == ("share", "lower")
 
 
+def test_exact_is_of_the_tokens_that_targets_have() -> None:
+    outputs, references = ["a b", "ab"], [["a  b"], ["ab"]]
+    for target, share in (("chars", 0.5), ("spaces", 1.0)):
+        score = score_of(Decoding(score="exact"), coder("tsv", target=target))
+        assert score.judge(outputs, references)[0].value == share
+
+
 def test_characters_are_counted_where_targets_are_characters() -> None:
     score = score_of(Decoding(score="error_rate"), coder("tsv", target="chars"))
     assert score.judge(["abcd"], [["abxd"]])[1].value == pytest.approx(1 / 4)

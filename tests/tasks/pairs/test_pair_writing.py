@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 from tasks.pairs.material import SOURCES, TARGETS, Taught, ids_of, log_p, taught
 
+from riverrun.data.pair_batch import UNKNOWN
 from riverrun.data.pair_coder import learn
 from riverrun.data.pair_options import PairOptions
 from riverrun.decoding.hypothesis import Hypothesis
@@ -50,6 +52,14 @@ def test_several_targets_come_best_first_and_differ(spelling: Taught) -> None:
         scores = [target.score for target in targets]
         assert scores == sorted(scores, reverse=True)
         assert len({target.text for target in targets}) == len(targets) == 3
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_the_unknown_token_is_never_written(beam: int) -> None:
+    made = taught(steps=1)
+    with torch.no_grad():
+        made.model.output.bias[UNKNOWN] = 99.0
+    assert all("<unk>" not in token for target in best(made, ASKED, beam=beam) for token in target.tokens)
 
 
 def test_options_of_length_and_repeats_act(spelling: Taught) -> None:
