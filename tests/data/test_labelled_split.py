@@ -68,7 +68,7 @@ def test_rows_keep_the_part_that_they_say_and_the_rest_is_divided():
     parts = divide(examples, LabelledOptions(valid_share=0.2))
     assert parts.test == [40]
     assert len(parts.valid) == 8
-    assert "test as the rows say (1)" in parts.rule
+    assert "test as the data say (1)" in parts.rule
     assert "of the training rows" in parts.rule
 
 

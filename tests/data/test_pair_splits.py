@@ -81,7 +81,7 @@ def test_rows_that_say_their_part_keep_it(tmp_path: Path) -> None:
     parts = split(table(tmp_path, "a.tsv", text, options), options)
     assert parts.test.sources == [f"s{i}" for i in range(0, 90, 9)]
     assert len(parts.valid.sources) + len(parts.train.sources) == 80
-    assert parts.rule.startswith("test as the rows say (10); 0.05 for valid by")
+    assert parts.rule.startswith("test as the data say (10); 0.05 for valid by")
 
 
 def test_files_given_are_the_parts_and_what_they_share_is_counted(tmp_path: Path) -> None:

@@ -74,6 +74,23 @@ def test_a_missing_file_is_told_with_the_nearest_name(tmp_path: Path) -> None:
         find([tmp_path / "shakespear.txt"])
 
 
+def test_runs_are_no_data_of_the_folder_they_lie_in(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    for name in ("runs/a/run.toml", "runs/a/data.json", "runs/a/checkpoints/1/x", "runs/token-arrays/y", "runs/b.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [Path(source.name).name for source in find([tmp_path])] == ["a.txt", "b.txt"]
+    assert len(find([tmp_path / "runs/a"])) == 3, "where it is asked for itself"
+
+
+def test_what_tells_about_data_may_be_left_out_of_a_folder(tmp_path: Path) -> None:
+    for name in ("a.txt", "README.md", "LICENSE"):
+        (tmp_path / name).write_text("a")
+    assert len(find([tmp_path])) == 3
+    assert [Path(source.name).name for source in find([tmp_path], beside=False)] == ["a.txt"]
+    assert len(find([tmp_path / "README.md"], beside=False)) == 1
+
+
 def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no files in this folder"):
         find([tmp_path])

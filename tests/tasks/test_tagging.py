@@ -376,8 +376,40 @@ def test_a_folder_of_conll_files_is_recognised(tmp_path):
     for name in ("one.conllu", "two.conllu.gz"):
         (tmp_path / name).write_bytes(b"")
     assert "folder of CoNLL files" in TASK.infer([str(tmp_path)])
+    (tmp_path / "LICENSE.txt").write_bytes(b"")
+    assert "folder of CoNLL files" in TASK.infer([str(tmp_path)])
     (tmp_path / "plays.txt").write_bytes(b"")
     assert TASK.infer([str(tmp_path)]) is None
+
+
+def test_a_line_that_is_broken_makes_no_text_of_columns(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("Ann\n" + conll(20))
+    assert "3 columns" in TASK.infer([str(path)])
+    path.write_bytes(conll(20).encode("utf-16"))
+    assert TASK.infer([str(path)]) is None
+    assert "3 columns" in TASK.infer([str(path)], "utf-16")
+
+
+def test_tags_of_letters_that_are_phonemes_too_make_no_dictionary(tmp_path):
+    path = tmp_path / "letters.conll"
+    path.write_text("the D\ncat N\nsleeps V\n\n" * 20)
+    assert infer([str(path)])[0] is TASK
+
+
+def test_a_treebank_s_folder_keeps_its_parts(tmp_path):
+    for name, start in (("x-train", 0), ("x-dev", 50), ("x-test", 80)):
+        (tmp_path / f"{name}.conllu").write_text(conllu(10, start))
+    (tmp_path / "README.md").write_text("A treebank.\n")
+    options = sections()
+    prepared = TASK.prepare(TASK.read([str(tmp_path)], options["data"]), options)
+    assert {name: len(part) for name, part in prepared.parts.items()} == {"train": 10, "valid": 10, "test": 10}
+    assert prepared.splits.rule == "valid as the files' names say (10); test as the files' names say (10)"
+    assert {one.name.rpartition("/")[2] for one in prepared.splits.test} == {"x-test.conllu"}
+    (tmp_path / "x-dev.conllu").unlink()
+    prepared = TASK.prepare(TASK.read([str(tmp_path)], options["data"]), options)
+    assert len(prepared.splits.test) == 10
+    assert {one.name.rpartition("/")[2] for one in prepared.splits.valid} == {"x-train.conllu"}
 
 
 def test_the_command_line_trains_evaluates_and_predicts(tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from riverrun import tasks
 from riverrun.configuration import resolve, settings
-from riverrun.errors import UsageError
+from riverrun.errors import DataError, UsageError
 from riverrun.tasks.task import Task
 
 
@@ -73,6 +73,83 @@ def test_the_task_is_inferred_with_a_reason(paths, words):
     task, reason = tasks.infer(paths)
     assert task.name == "lm"
     assert words in reason
+
+
+def a_file(folder, name, text, encoding="utf-8"):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return str(path)
+
+
+TABLE = "comment_body,verdict\nfine,good\nbad,poor\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "task"),
+    [
+        ({"text": "comment_body", "label": "verdict"}, "classify"),
+        ({"source_field": "comment_body"}, "seq2seq"),
+        ({"field": "comment_body"}, "lm"),
+    ],
+)
+def test_an_option_that_one_task_has_says_the_task(tmp_path, given, task):
+    assert tasks.infer([a_file(tmp_path, "odd.csv", TABLE)], given)[0].name == task
+
+
+def test_an_option_of_several_tasks_does_not_make_text_of_other_data(tmp_path):
+    tagged = a_file(tmp_path, "a.conllu", "")
+    assert tasks.infer([tagged], {"vocabulary": "9"})[0].name == "tag"
+    assert tasks.infer([tagged], {"lanes": "9"})[0].name == "tag", "which then refuses --lanes"
+    assert tasks.infer([a_file(tmp_path, "a.txt", "some text\n")], {"batch": "9"})[0].name == "lm", "the same"
+
+
+def test_a_table_that_no_task_knows_is_told_with_its_columns(tmp_path):
+    with pytest.raises(UsageError, match=r"its columns are 'comment_body', 'verdict'\. Say what .*--text and --label"):
+        tasks.infer([a_file(tmp_path, "odd.csv", TABLE)])
+    assert tasks.infer([a_file(tmp_path, "texts.csv", "text,year\nfine,1999\n")])[0].name == "lm"
+
+
+def test_the_encoding_of_the_files_is_heeded(tmp_path):
+    table = a_file(tmp_path, "a.csv", "text,label\nfine,good\n", "utf-16")
+    pairs = a_file(tmp_path, "b.tsv", "".join(f"w{i}\tv{i}\n" for i in range(9)), "utf-16")
+    assert tasks.infer([table], {"encoding": "utf-16"})[0].name == "classify"
+    assert tasks.infer([pairs], {"encoding": "utf-16"})[0].name == "seq2seq"
+    assert tasks.infer([a_file(tmp_path, "c.txt", "text")], {"encoding": "utf-99"})[0].name == "lm"
+
+
+@pytest.mark.parametrize(
+    ("files", "task"),
+    [
+        ({"train.jsonl": '{"text": "a", "label": "b"}\n', "test.jsonl": '{"text": "a", "label": "b"}\n'}, "classify"),
+        ({"train.tsv": "a\tx\nb\ty\nc\tz\n", "test.tsv": "a\tx\nb\ty\nc\tz\n", "README": "."}, "seq2seq"),
+        ({"x.de": "eins\n", "x.en": "one\n"}, "seq2seq"),
+        ({"a.conllu": "", "LICENSE.txt": "."}, "tag"),
+        ({"a.txt": "Once upon\n", "b.txt": "a time there was somebody who wrote very long lines indeed\n"}, "lm"),
+    ],
+)
+def test_a_folder_is_what_its_files_are(tmp_path, files, task):
+    for name, text in files.items():
+        a_file(tmp_path, f"data/{name}", text)
+    assert tasks.infer([str(tmp_path / "data")])[0].name == task
+
+
+@pytest.mark.parametrize(("first", "second"), [("train.fr", "short.en"), ("source.txt", "target.txt")])
+def test_two_files_called_by_their_sides_are_pairs(tmp_path, first, second):
+    paths = [a_file(tmp_path, first, "un\ndeux\n"), a_file(tmp_path, second, "one\n")]
+    task, _ = tasks.infer(paths)
+    assert task.name == "seq2seq"
+    with pytest.raises(DataError, match="2 lines"):
+        task.read(paths, task.sections["data"]()).load()
+
+
+def test_a_line_that_is_no_pair_makes_no_text_of_a_table_of_pairs(tmp_path):
+    rows = "".join(f"w{i}\tv{i}\n" for i in range(30))
+    path = a_file(tmp_path, "ragged.tsv", rows + "a\tb\tc\td\n")
+    task, _ = tasks.infer([path])
+    assert task.name == "seq2seq"
+    with pytest.raises(DataError, match=r"ragged.tsv:31: expected .*got 4"):
+        task.read([path], task.sections["data"]()).load()
 
 
 def test_reading_the_declarations_needs_no_torch():

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from riverrun import combinations, configuration, tasks
-from riverrun.cli.flags import Parser, add_json, add_settings, given_settings
+from riverrun.cli.flags import Parser, add_json, add_settings, asked, given_settings
 from riverrun.cli.voice import Voice
 from riverrun.configuration import Schema
 from riverrun.errors import UsageError, nearest
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what != "peek":
         raise UsageError(f"data {arguments.what}: expected `data peek`.{nearest(arguments.what, ['peek'])}")
     if arguments.task is None:
-        task, reason = tasks.infer(arguments.data)
+        task, reason = tasks.infer(arguments.data, asked(vars(arguments), _schemas()))
     else:
         task, reason = tasks.find(arguments.task), "asked for (--task)"
     given = given_settings(vars(arguments), task.name, _schemas())

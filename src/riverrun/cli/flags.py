@@ -92,6 +92,12 @@ def given_settings(arguments: Mapping[str, Any], task: str, schemas: Mapping[str
     return from_flags(schemas[task], arguments)
 
 
+def asked(arguments: Mapping[str, Any], schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    """The settings that were given, of whichever task, as they were typed."""
+    names = {setting.name for schema in schemas.values() for setting in settings(schema)}
+    return {name: value for name, value in arguments.items() if name in names and value is not None}
+
+
 def _shared(schemas: Mapping[str, Schema]) -> dict[str, dict[str, dict[str, Setting]]]:
     """Section -> key -> task -> its setting."""
     found: dict[str, dict[str, dict[str, Setting]]] = {}

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from riverrun import tasks
-from riverrun.cli.flags import Parser, add_json, add_settings, given_settings
+from riverrun.cli.flags import Parser, add_json, add_settings, asked, given_settings
 from riverrun.cli.voice import Voice
 from riverrun.pipeline.plan import plan
 
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     planned, reason = plan(
         arguments.data,
         lambda task: given_settings(vars(arguments), task.name, tasks.schemas()),
+        asked=asked(vars(arguments), tasks.schemas()),
         task=arguments.task,
         preset=arguments.preset,
         file=file,

@@ -25,7 +25,12 @@ UNTAGGED = ("id", "form", "head", "deps")  # columns that are no tags: numbers o
 EMPTY = "_"  # in CoNLL-U: nothing is annotated; of features and of what is in misc: there are none
 DOCSTART = "-DOCSTART-"
 LOOKED_AT = 100  # words that tell the columns of a file: the first one may be broken
-PROMISED = (".conllu", ".conllup")  # names that promise CoNLL-U
+PROMISED = (".conllu", ".conllup")  # suffixes that promise CoNLL-U
+CONLL = {  # suffixes, and what a file is by them
+    ".conllu": "CoNLL-U",
+    ".conllup": "CoNLL-U Plus",
+    **dict.fromkeys((".conll", ".iob", ".bio", ".iob2", ".bioes"), "CoNLL"),
+}
 _NUMBER = re.compile(r"([1-9][0-9]*)")
 _RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
 _NODE = re.compile(r"([0-9]+)\.([1-9][0-9]*)")

@@ -6,7 +6,8 @@
     items      French.txt, Greek.txt           a file a label, a text a line; rt-polarity.pos and rt-polarity.neg, too,
                                                where the suffix is what differs
 
-A folder (or a file's stem) called train, valid or test names the part. Members of archives are files like any other.
+A folder called train, valid or test names the part, and so does such a word in a file's name (named_parts.py). Members
+of archives are files like any other.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from riverrun.data.encoding import lines
+from riverrun.data.named_parts import parts_by_name
 from riverrun.data.sides import are_sides
-from riverrun.data.tables import DELIMITED, PARTS, delimiter
+from riverrun.data.sources import files_below, head, is_beside, without_compression
+from riverrun.data.tables import PARTS, table_of
 from riverrun.errors import DataError, nearest
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 MARK = "__label__"
-# What lies beside data and is none, by the beginning of its name.
-_BESIDE = ("readme", "license", "licence", "copying", "notice", "changelog", "citation")
 _PACKED = (".gz", ".bz2", ".xz")
 _PLAIN = ("", ".txt", ".text")
 HEAD = 1 << 16  # bytes that are looked at
@@ -74,14 +76,15 @@ def layout(entries: Sequence[Entry]) -> tuple[dict[str, How], str]:
 
     Raises DataError where that cannot be told.
     """
-    kept = [entry for entry in entries if not entry.place[-1].lower().startswith(_BESIDE)] or list(entries)
+    kept = [entry for entry in entries if not is_beside(entry.place[-1])] or list(entries)
     kept = _below_common(kept)
+    parts = parts_by_name(["/".join(entry.place) for entry in kept])
+    part_of = {entry.name: parts.get("/".join(entry.place), "") for entry in kept}
     if all(entry.suffix in TABLES for entry in kept):
         kinds = ", ".join(sorted({entry.suffix for entry in kept}))
-        return {e.name: How("table", part=_part(e.stem, *e.place[:-1])) for e in kept}, f"a table ({kinds})"
+        return {e.name: How("table", part=part_of[e.name]) for e in kept}, f"a table ({kinds})"
     if all(_is_marked(entry.head) for entry in kept):
-        found = {e.name: How("marked", part=_part(e.stem, *e.place[:-1])) for e in kept}
-        return found, f"lines that begin with {MARK}"
+        return {e.name: How("marked", part=part_of[e.name]) for e in kept}, f"lines that begin with {MARK}"
     mixed = next((e for e in kept if e.suffix in TABLES or _is_marked(e.head)), None)
     if mixed is not None:
         other = next(e for e in kept if e.suffix not in TABLES and not _is_marked(e.head))
@@ -122,19 +125,19 @@ def columns(header: Sequence[str], text: str, label: str) -> tuple[str, str]:
     return found["text"], found["label"]
 
 
-def recognise(paths: Sequence[str]) -> str | None:
+def recognise(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     """Why these paths are labelled texts, or None where they are not, or may as well be something else."""
     if len(paths) == 1 and Path(paths[0]).is_dir():
-        return _recognise_folder(Path(paths[0]))
+        return _recognise_folder(Path(paths[0]), encoding)
     files = [Path(path) for path in paths if Path(path).is_file()]
     if not files or len(files) < len(paths):
         return None
-    name, entry = paths[0], Entry(paths[0], (files[0].name,), _head(files[0]))
-    if entry.suffix in TABLES:
-        return _recognise_table(name, entry)
-    if entry.suffix == ".zip":
+    name, suffix = paths[0], without_compression(paths[0])[1]
+    if suffix in TABLES:
+        return _recognise_table(name, encoding)
+    if suffix == ".zip":
         return _recognise_archive(name, files[0])
-    if all(_is_marked(_head(file)) for file in files):
+    if all(_is_marked(head(file, HEAD)) for file in files):
         return f"{name}: its lines begin with {MARK}"
     suffixes = _differing_suffixes([Entry(str(file), (file.name,), b"") for file in files])
     if len(suffixes) < 2 or are_sides(suffixes):
@@ -142,10 +145,9 @@ def recognise(paths: Sequence[str]) -> str | None:
     return f"{name} and its like: the suffixes {_listed(suffixes)} are labels"
 
 
-def _recognise_folder(folder: Path) -> str | None:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not any(_hidden(p.relative_to(folder).parts)))
+def _recognise_folder(folder: Path, encoding: str) -> str | None:
+    files = files_below(folder, beside=False)
     entries = [Entry(str(p), p.relative_to(folder).parts, b"") for p in files]
-    entries = [entry for entry in entries if not entry.place[-1].lower().startswith(_BESIDE)]
     if not entries:
         return None
     if all(
@@ -155,35 +157,32 @@ def _recognise_folder(folder: Path) -> str | None:
         if len(counts) > 1 and min(counts.values()) > 1:
             return f"{folder} is a folder of folders ({_listed(counts)}): each is a label"
         return None
+    if all(entry.suffix in TABLES for entry in entries):
+        return _recognise_table(entries[0].name, encoding)
     suffixes = _differing_suffixes(entries)
-    if len(suffixes) > 1:
+    if len(suffixes) > 1 and not are_sides(suffixes):
         return f"{folder}: the suffixes {_listed(suffixes)} are labels"
     alike = len(entries) > 1 and all(len(e.place) == 1 and e.suffix in _PLAIN for e in entries)
-    if alike and all(_is_list(_head(file)) for file in files if not file.name.lower().startswith(_BESIDE)):
+    if alike and all(_is_list(head(file, HEAD)) for file in files):
         return (
             f"{folder} is a folder of lists of short items: each file is a label ({_listed(e.stem for e in entries)})"
         )
     return None
 
 
-def _recognise_table(name: str, entry: Entry) -> str | None:
-    first, newline, _ = _text(entry.head).partition("\n")
-    if entry.suffix in DELIMITED:
-        import csv
+def header(path: str, encoding: str) -> list[str]:
+    """The columns of a table, or the fields of its first row; none of what is no table, or cannot be read."""
+    suffix = without_compression(path)[1]
+    text = head(Path(path), HEAD).decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+    try:
+        return table_of(lines(iter([text])), path, suffix).header or [] if suffix in TABLES else []
+    except DataError:
+        return []
 
-        try:
-            header = next(csv.reader([first], delimiter=delimiter(first, tabs=entry.suffix == ".tsv")), [])
-        except csv.Error:
-            return None
-    else:
-        import json
 
-        try:
-            row = json.loads(first) if newline or entry.head else {}
-        except (ValueError, RecursionError):
-            return None
-        header = list(row) if isinstance(row, dict) else []
-    text, label = usual(header, TEXT_NAMES), usual(header, LABEL_NAMES)
+def _recognise_table(name: str, encoding: str) -> str | None:
+    there = header(name, encoding)
+    text, label = usual(there, TEXT_NAMES), usual(there, LABEL_NAMES)
     return f"{name} has columns {text!r} and {label!r}: a text and its label" if text and label else None
 
 
@@ -196,7 +195,7 @@ def _recognise_archive(name: str, path: Path) -> str | None:
     except (OSError, zipfile.BadZipFile):
         return None
     entries = [Entry(m, PurePosixPath(m).parts, b"") for m in members if not any(_hidden(PurePosixPath(m).parts))]
-    suffixes = _differing_suffixes([e for e in entries if not e.place[-1].lower().startswith(_BESIDE)])
+    suffixes = _differing_suffixes([e for e in entries if not is_beside(e.place[-1])])
     return f"{name}: the suffixes {_listed(suffixes)} of its members are labels" if len(suffixes) > 1 else None
 
 
@@ -246,16 +245,6 @@ def _is_list(head: bytes) -> bool:
     """Whether every line is a short item: at most 40 characters, and there are at least two."""
     lines = [line for line in _text(head).splitlines() if line.strip()]
     return len(lines) > 1 and max(map(len, lines)) <= 40 and sum(map(len, lines)) <= 25 * len(lines)
-
-
-def _head(path: Path) -> bytes:
-    import gzip
-
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            return file.read(HEAD)
-    except (OSError, EOFError):
-        return b""
 
 
 def _text(head: bytes) -> str:

@@ -40,7 +40,7 @@ def divide(examples: Sequence[Example], options: LabelledOptions, *, valid: bool
     wanted = {"valid": valid and not told["valid"], "test": test and not told["test"]}
     rest = [index for index, example in enumerate(examples) if example.part in ("", "train")]
     shares = {"valid": options.valid_share * wanted["valid"], "test": options.test_share * wanted["test"]}
-    words = [f"{part} as the rows say ({told[part]:,})" for part in ("valid", "test") if told[part]]
+    words = [f"{part} as the data say ({told[part]:,})" for part in ("valid", "test") if told[part]]
     part_of: dict[int, str] = {}
     if any(shares.values()):
         rule = by_hash if options.split == "hash" else stratified

@@ -10,20 +10,22 @@ dialogues   JSON lines with `turns`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues
+from riverrun.data.conll import CONLL
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_tables import ATTRIBUTION, tab_columns
-from riverrun.data.sides import are_sides
-from riverrun.data.sources import Member, Source, documents, files_below
+from riverrun.data.sides import NAMED, are_sides
+from riverrun.data.sources import Member, Source, documents, files_below, without_compression
 from riverrun.errors import DataError
 
 LOOKED_AT = 1 << 16  # bytes of a file that are looked at
 SHOWN = 200  # lines of them
+WHOLE = 0.9  # share of the lines that have to be pairs: the reader then names the ones that are none
 REASONS = {
     "tsv": "its lines have tabs between their columns",
     "csv": "its name says .csv",
@@ -72,11 +74,7 @@ def pairs_in(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     which the second is not one of a few labels. A folder is one of pairs where its files have one suffix, and the first
     of them holds pairs.
     """
-    given = [Path(path) for path in paths]
-    files = files_below(given[0], beside=False) if len(given) == 1 and given[0].is_dir() else given
-    if len(given) == 1 and len({file.suffixes[-1:] == [] or file.suffixes[0] for file in files}) != 1:
-        return None
-    files = files[:2]
+    files = _files([Path(path) for path in paths])
     if not files or not all(path.is_file() for path in files) or files[0].suffixes[-1:] == [".tgz"]:
         return None
     if ".tar" in files[0].suffixes:
@@ -87,7 +85,7 @@ def pairs_in(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
         member, lines = _first(sources[0], PairOptions(encoding=encoding))
         found = _by_lines(member.suffix, lines)
         if found is None:
-            return _siblings(sources) if lines else None
+            return _siblings([source.name for source in sources]) if lines else None
     except (DataError, OSError):
         return None
     if found == "jsonl" and not _named(lines, '"source"', '"target"'):
@@ -97,8 +95,17 @@ def pairs_in(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     if found == "tsv" and not (_named(lines, "source", "target") or _two_texts(lines)):
         return None
     if found == "cmudict" and member.suffix in CONLL:
-        return None  # tags of one letter
+        return None  # words whose tags are all among the letters of ARPAbet
     return f"{sources[0].name}: {REASONS[found]}"
+
+
+def _files(given: list[Path]) -> list[Path]:
+    """The files that are given, those of a folder where they are all of one kind, or two."""
+    if len(given) != 1 or not given[0].is_dir():
+        return given
+    files = files_below(given[0], beside=False)
+    kinds = {without_compression(path.name)[1] for path in files}
+    return files if len(kinds) == 1 or len(files) == 2 else []
 
 
 def _bytes(path: Path) -> IO[bytes]:
@@ -111,25 +118,27 @@ def _named(lines: list[str], *names: str) -> bool:
 
 def _two_texts(lines: list[str]) -> bool:
     rows = [line.split("\t") for line in lines]
-    if any(len(row) != len(rows[0]) for row in rows) or not (
-        len(rows[0]) == 2 or (len(rows[0]) == 3 and rows[0][2].startswith(ATTRIBUTION))
-    ):
+    pairs = [row for row in rows if len(row) == 2 or (len(row) == 3 and row[2].startswith(ATTRIBUTION))]
+    if len(pairs) < WHOLE * len(rows):
         return False
     if set(rows[0]) & {"text", "label", "labels", "split"}:
         return False
     # A label is one of a few, and is seen again and again.
-    return len({row[1] for row in rows}) > min(len(rows) - 1, max(2, len(rows) // 4))
+    return len({row[1] for row in pairs}) > min(len(pairs) - 1, max(2, len(pairs) // 4))
 
 
-def _siblings(sources: Sequence[Source], lines: list[str]) -> str | None:
-    """Two files of one name and the suffixes of two sides, without the tabs of a table: train.de and train.en."""
-    if len(sources) != 2 or not lines:
+def _siblings(names: Sequence[str]) -> str | None:
+    """Two files called by the two sides, without the tabs of a table: train.de and train.en, source.txt and target.txt.
+
+    Their stems may differ: the reader then says whether they have as many lines.
+    """
+    if len(names) != 2:
         return None
-    names = [source.name.removesuffix(".gz") for source in sources]
-    (stem, suffix), (other, end) = (name.rsplit(".", 1) if "." in name else (name, "") for name in names)
-    if stem != other or not are_sides({suffix, end}):
+    plain = [Path(without_compression(name)[0]) for name in names]
+    stems = {path.stem for path in plain}
+    if not are_sides({path.suffix[1:] for path in plain}) and not (are_sides(stems) and stems <= NAMED):
         return None
-    return f"{sources[0].name} and {sources[1].name}: {REASONS['paired']}"
+    return f"{names[0]} and {names[1]}: {REASONS['paired']}"
 
 
 def _first(source: Source, options: PairOptions) -> tuple[Member, list[str]]:

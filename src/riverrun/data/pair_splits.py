@@ -47,7 +47,7 @@ def split(
     pairs = corpus.pairs
     told = {part: pairs.parts.count(part) for part in PARTS}
     parts = [part or "train" for part in pairs.parts]
-    words = [f"{part} as the rows say ({told[part]:,})" for part in PARTS[1:] if told[part]]
+    words = [f"{part} as the data say ({told[part]:,})" for part in PARTS[1:] if told[part]]
     others = {"valid": valid, "test": test}
     shares = {
         part: 0.0 if others[part] is not None or told[part] else getattr(options, f"{part}_share") for part in PARTS[1:]

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues, pair_tables
 from riverrun.data.encoding import decoded, fault, lines
-from riverrun.data.pair_formats import Recognised, documents, recognise
+from riverrun.data.named_parts import member_parts
+from riverrun.data.pair_formats import Recognised, recognise
 from riverrun.data.pair_names import both
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_rows import PairRow, Rows
 from riverrun.data.readers import FileRecord
-from riverrun.data.sources import Source, find, reading
+from riverrun.data.sources import Source, documents, find, reading
 from riverrun.errors import DataError, OptionError
 from riverrun.files import sha256
 
@@ -112,7 +113,7 @@ def read(paths: Sequence[str | Path], options: PairOptions) -> PairCorpus:
     """
     if not paths:
         raise DataError("no data given: sequence to sequence learns from pairs. Name a file, or - for standard input.")
-    sources = find(paths)
+    sources = find(paths, beside=False)
     if not any(source.size for source in sources):
         raise DataError(f"{sources[0].name}: empty (0 bytes). Give a file with pairs.")
     return PairCorpus(sources, options)
@@ -147,7 +148,7 @@ def _plain(value: object) -> object:
 def _read(corpus: PairCorpus, format: str, progress: Progress | None) -> tuple[Pairs, list[FileRecord]]:
     sources, options = corpus.sources, corpus.options
     tallies = [_Tally() for _ in sources]
-    pairs = Pairs([], [], [], [])
+    pairs, parts = Pairs([], [], [], []), member_parts(sources)
     if format == "paired":
         for row in _paired(sources, options, tallies):
             _add(pairs, row, options)
@@ -159,7 +160,7 @@ def _read(corpus: PairCorpus, format: str, progress: Progress | None) -> tuple[P
                     table = lines(decoded(member.stream, member.name, options.encoding, keep_bad=True))
                     rows = _rows(format, table, member.name, options)
                     for count, row in enumerate(tally.good(rows, member.name, options.skip_bad_rows)):
-                        _add(pairs, row, options)
+                        _add(pairs, row if row.part else row._replace(part=parts.get(member.name, "")), options)
                         if progress is not None and count % 4096 == 0:
                             progress(min(before + member.position(), total), total)
             before += source.size

@@ -1,7 +1,8 @@
 """Readers: files to documents, in pieces of bounded size, as often as asked for.
 
 Plain text is one document a file; with `lines`, one a line. `.jsonl` has one in each row's field, `.csv` and `.tsv` one
-in each row's column; a field or column `split` (train, valid, test) decides the part that a row belongs to.
+in each row's column; a field or column `split` (train, valid, test) decides the part that a row belongs to, and so do
+the names of files where some are called train, and others valid or test (named_parts.py).
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from riverrun.data import builtin
 from riverrun.data.encoding import BLOCK, decoded, fault, lines
+from riverrun.data.named_parts import member_parts
 from riverrun.data.options import DataOptions
 from riverrun.data.sources import Member, Source, find, members, reading
 from riverrun.data.tables import rows_of
@@ -97,6 +99,12 @@ class Corpus:
         if len(tallies) == len(self.sources):
             self._tallies = tallies
 
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        """Of each document the part that its name says, where some are named for training, and others for a test."""
+        found = member_parts(self.sources)
+        return found if "train" in found.values() else {}
+
     def _tallied(self) -> list[_Tally]:
         if self._tallies is None:
             for _ in self.pieces():
@@ -109,14 +117,14 @@ class Corpus:
 
         Raises DataError naming file, line and byte of what cannot be read, and for a corpus without any text.
         """
-        tallies = [_Tally() for _ in self.sources]
+        tallies, parts = [_Tally() for _ in self.sources], self._parts
         before, total, empty = 0, self.size, True
         for source, tally in zip(self.sources, tallies, strict=True):
             for member in members(source):
                 with reading(member.name):
                     for piece in _documents(member, self.options, tally):
                         empty = False
-                        yield piece
+                        yield piece if piece.part else piece._replace(part=parts.get(member.name, ""))
                         if progress is not None:
                             progress(min(before + member.position(), total), total)
             before += source.size

@@ -3,7 +3,7 @@
     notes.txt   notes.txt.gz (.bz2, .xz)   notes/ (every file below it, in the order of their paths)
     notes.zip   notes.tar   notes.tar.gz (every member, in the order of their names)   - (standard input)
 
-Hidden files (and the `__MACOSX` folder of zip files) are passed over.
+Hidden files (and the `__MACOSX` folder of zip files) are passed over, and so are the folders of runs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from typing import IO, NamedTuple, cast
 from riverrun.errors import DataError, nearest
 
 STANDARD_INPUT = "-"
+ARCHIVES = (".zip", ".tar")  # suffixes, that of compression taken away
+# What lies beside data and is none, by the beginning of its name.
+BESIDE = ("readme", "license", "licence", "copying", "notice", "changelog", "citation")
 _COMPRESSED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     ".gz": lambda raw: cast(IO[bytes], gzip.GzipFile(fileobj=raw)),
     ".bz2": lambda raw: bz2.BZ2File(raw),
@@ -60,8 +63,29 @@ def looks_like_file(text: str) -> bool:
     return len(text) < 256 and not any(c.isspace() for c in text) and bool(Path(text).suffix)
 
 
-def find(paths: Iterable[str | Path]) -> list[Source]:
-    """The files behind `paths`, folders in their order. Raises DataError naming one that is missing or unreadable."""
+def files_below(folder: Path, *, beside: bool = True) -> list[Path]:
+    """The files below a folder, in the order of their paths. beside: also README, LICENSE and their like."""
+    below = sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.relative_to(folder).parts)
+    of_runs = {toml.parent for toml in folder.rglob("run.toml") if (toml.parent / "data.json").is_file()} - {folder}
+    of_runs.update(folder.rglob("token-arrays"))
+    kept = [p for p in below if not _hidden(p.relative_to(folder).parts) and of_runs.isdisjoint(p.parents)]
+    return kept if beside else [p for p in kept if not is_beside(p.name)]
+
+
+def is_beside(name: str) -> bool:
+    """Whether a file's name says that it tells about the data beside it.
+
+    >>> is_beside("LICENSE.txt"), is_beside("train.conllu")
+    (True, False)
+    """
+    return name.lower().startswith(BESIDE)
+
+
+def find(paths: Iterable[str | Path], *, beside: bool = True) -> list[Source]:
+    """The files behind `paths`, folders in their order. beside: of folders also README, LICENSE and their like.
+
+    Raises DataError naming one that is missing or unreadable.
+    """
     sources = []
     for given in paths:
         if str(given) == STANDARD_INPUT:
@@ -70,8 +94,7 @@ def find(paths: Iterable[str | Path]) -> list[Source]:
         path = Path(given)
         with reading(str(path)):
             if path.is_dir():
-                below = sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.relative_to(path).parts)
-                files = [p for p in below if not _hidden(p.relative_to(path).parts)]
+                files = files_below(path, beside=beside)
                 if not files:
                     raise DataError(f"{path}: no files in this folder; expected text files, one document each.")
                 sources.extend(_file(p) for p in files)
@@ -104,6 +127,24 @@ def members(source: Source) -> Iterator[Member]:
                         yield _member(f"{source.name}:{entry.name}", stream, raw.tell)
         else:
             yield _member(source.name, raw, raw.tell)
+
+
+def documents(source: Source) -> Iterator[Member]:
+    """The members of a source without those of an archive that tell about the others: `_about.txt`, README, LICENSE."""
+    for member in members(source):
+        inside = member.name.removeprefix(source.name + ":")
+        name = PurePosixPath(inside).name
+        if inside == member.name or not (name.startswith("_") or is_beside(name)):
+            yield member
+
+
+def head(path: Path, size: int) -> bytes:
+    """The first bytes of a file, uncompressed; none where it cannot be read."""
+    try:
+        with path.open("rb") as raw:
+            return _member(str(path), raw, raw.tell).stream.read(size)
+    except (OSError, *_BROKEN):
+        return b""
 
 
 @contextmanager

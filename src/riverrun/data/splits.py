@@ -73,7 +73,7 @@ def places(text: Measured, options: DataOptions, select: bool, unit: str = "toke
         if not options.test and text.size > valid_end:
             test = (valid_end, text.size)
         end = train_end
-        words.append("rows by their split column")
+        words.append("rows by their split column, files by their names")
     whole = end
     if not options.test and test is None:
         end = _cut(text.starts, whole, whole * options.test_share)

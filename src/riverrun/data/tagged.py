@@ -3,8 +3,8 @@
     u = the first 8 bytes of the SHA-256 of the sentence's words, with a space between two, as a big-endian number, over
     2^64; u < 1 - valid - test is training, the next `valid` validation, the rest test
 
-A part that gets none has the sentence nearest to it. No seed: the same sentences give the same parts in any order, and
-equal ones lie on one side.
+Files called train, dev or test are those parts (named_parts.py). A part that gets none has the sentence nearest to it.
+No seed: the same sentences give the same parts in any order, and equal ones lie on one side.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import NamedTuple
 from riverrun.data.conll import PROMISED, Broken, Sentence, layout, sentences
 from riverrun.data.encoding import decoded, fault, lines
 from riverrun.data.labelled_split import fraction
+from riverrun.data.named_parts import member_parts
 from riverrun.data.readers import FileRecord
-from riverrun.data.sources import Member, Source, find, members, reading
+from riverrun.data.sources import Member, Source, documents, find, reading
 from riverrun.data.tag_options import TagOptions
 from riverrun.errors import DataError, OptionError
 from riverrun.files import sha256
@@ -35,6 +36,7 @@ class TagCorpus:
     def __init__(self, sources: Sequence[Source], options: TagOptions) -> None:
         self.sources, self.options = list(sources), options
         self._read: tuple[list[Sentence], list[FileRecord]] | None = None
+        self._parts: list[str] = []
 
     @property
     def name(self) -> str:
@@ -48,6 +50,12 @@ class TagCorpus:
         return self.load()._loaded()[0]
 
     @property
+    def parts(self) -> list[str]:
+        """Of each sentence train, valid or test, as its file's name says; "" where it says nothing."""
+        self.load()
+        return self._parts
+
+    @property
     def files(self) -> list[FileRecord]:
         """The record of every file, for data.json: rows are its sentences."""
         return self.load()._loaded()[1]
@@ -58,9 +66,10 @@ class TagCorpus:
             found: list[Sentence] = []
             records = []
             before, total = 0, sum(source.size for source in self.sources)
+            parts = member_parts(self.sources)
             for source in self.sources:
                 kept, reasons, dropped = [], [], 0
-                for member in members(source):
+                for member in documents(source):
                     with reading(member.name):
                         for sentence in _sentences(member, self.options):
                             if isinstance(sentence, str):
@@ -68,6 +77,7 @@ class TagCorpus:
                                 reasons.append(sentence)
                             elif sentence.words:
                                 kept.append(sentence)
+                                self._parts.append(parts.get(member.name, ""))
                 found += kept
                 records.append(
                     FileRecord(source.name, source.sha256, source.size, len(kept), dropped, tuple(reasons[:_REASONS]))
@@ -104,7 +114,7 @@ def read(paths: Sequence[str | Path], options: TagOptions) -> TagCorpus:
         raise DataError(
             "no data given: a tagger learns from tagged sentences. Name a CoNLL file, or - for standard input."
         )
-    sources = find(paths)
+    sources = find(paths, beside=False)
     if not any(source.size for source in sources):
         raise DataError(f"{sources[0].name}: empty (0 bytes). Give a CoNLL file: one word a line.")
     return TagCorpus(sources, options)
@@ -141,17 +151,23 @@ def split(corpus: TagCorpus, options: TagOptions, *, valid: TagCorpus | None, te
 
     Raises DataError where a part would be empty.
     """
-    shares = {"valid": options.valid_share * (valid is None), "test": options.test_share * (test is None)}
+    told = {part: corpus.parts.count(part) for part in ("valid", "test")}
+    shares = {
+        "valid": options.valid_share * (valid is None and not told["valid"]),
+        "test": options.test_share * (test is None and not told["test"]),
+    }
     parts: dict[str, list[Sentence]] = {"train": [], "valid": [], "test": []}
+    for part, sentence in zip(corpus.parts, corpus.sentences, strict=True):
+        parts[part or "train"].append(sentence)
+    words = [f"{part} as the files' names say ({count:,})" for part, count in told.items() if count]
     if any(shares.values()):
-        keys = [" ".join(sentence.words) for sentence in corpus.sentences]
+        sentences, parts["train"] = parts["train"], []
+        keys = [" ".join(sentence.words) for sentence in sentences]
         part_of = _by_hash(keys, shares)
-        for key, sentence in zip(keys, corpus.sentences, strict=True):
+        for key, sentence in zip(keys, sentences, strict=True):
             parts[part_of[key]].append(sentence)
         said = " and ".join(f"{share:g} for {part}" for part, share in shares.items() if share)
-        words = [f"{said} by the SHA-256 of the sentence's words, equal ones on one side"]
-    else:
-        parts["train"], words = corpus.sentences, []
+        words.append(f"{said} by the SHA-256 of the sentence's words, equal ones on one side")
     for part, other in (("valid", valid), ("test", test)):
         if other is not None:
             parts[part] = other.sentences

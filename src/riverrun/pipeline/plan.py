@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from riverrun import combinations, configuration, presets, tasks
 from riverrun.combinations import ARGUMENTS, KEYS, Layer, Notation
@@ -27,6 +27,7 @@ def plan(
     files: Sequence[str],
     given: Values | Callable[[Task], Values],
     *,
+    asked: Mapping[str, Any] | None = None,
     task: str | None = None,
     preset: str | None = None,
     file: Path | None = None,
@@ -38,7 +39,8 @@ def plan(
     Defaults, then the preset, then the configuration file, then what is given; the last to name a key wins. The default
     preset holds where neither a preset nor a configuration file is named.
 
-    given: values, or a function that gives them where it is known for which task.
+    given: values, or a function that gives them where it is known for which task. asked: where that is to be inferred,
+    what was given by key, for whichever task.
     notation: how the one who gave `given` writes options. cell: a class of one's own, in place of the one named.
     Raises UsageError, naming an option as it was typed, where something is unknown, out of range or does nothing, or
     where no budget is left.
@@ -51,7 +53,7 @@ def plan(
         task, reason = presets.task_of(preset), f"what preset {preset} is for"
     if task is None:
         named = files or (configuration.files_of(file) if file is not None else ())
-        found, reason = tasks.infer(named)
+        found, reason = tasks.infer(named, asked)
     else:
         found = tasks.find(task)
     if preset is not None or file is None:

@@ -8,10 +8,13 @@ True
 
 from __future__ import annotations
 
+import codecs
 import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
+from riverrun.configuration import settings
 from riverrun.errors import OptionError, UsageError, nearest
 from riverrun.tasks.task import Task
 
@@ -41,10 +44,39 @@ def find(name: str) -> Task:
     raise OptionError("task", f"expected one of {', '.join(names())}, got {name!r}.{nearest(name, names())}")
 
 
-def infer(paths: Sequence[str]) -> tuple[Task, str]:
-    """The task that fits the data, and the reason in a sentence. Raises UsageError where none does."""
-    for task in sorted(all_tasks(), key=lambda task: task.fallback):
-        reason = task.infer(paths)
+def infer(paths: Sequence[str], given: Mapping[str, Any] | None = None) -> tuple[Task, str]:
+    """The task that fits the data, and the reason in a sentence. Raises UsageError where none does.
+
+    given: the options that were given, by key: what only some tasks have says that it is one of them, though the data
+    may be no text for the one that takes all. `encoding` is that of the files.
+    """
+    given = given or {}
+    fitting = [task for task in all_tasks() if given.keys() <= {each.name for each in settings(task.sections)}]
+    encoding = given.get("encoding", "utf-8")
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        encoding = "utf-8"  # the task says what is wrong with it
+    for task in sorted((*fitting, *all_tasks()), key=lambda task: task.fallback):
+        reason = task.infer(paths, encoding)
+        if reason is None and len(fitting) == 1 and task is fitting[0]:
+            reason = "no other has the options that were given"
         if reason is not None:
             return task, reason
-    raise UsageError(f"{paths[0]}: no task is known for such data. Name one: --task {', '.join(names())}.")
+    raise UsageError(
+        f"{paths[0] if paths else 'no data'}: no task is known for such data"
+        f"{_columns(paths[0], encoding) if paths else ''}. Name one: --task {', '.join(names())}."
+    )
+
+
+def _columns(path: str, encoding: str) -> str:
+    """Of a table the columns, and the options that say what they hold."""
+    from riverrun.data.labelled_layout import header
+
+    found = header(path, encoding)
+    if not found:
+        return ""
+    return (
+        f": its columns are {', '.join(map(repr, found))}. Say what they hold: --text and --label (classify), "
+        "--source-field and --target-field (seq2seq), --field (lm)"
+    )

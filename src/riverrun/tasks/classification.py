@@ -35,11 +35,11 @@ class Prediction:
         check(self)
 
 
-def infer(paths: Sequence[str]) -> str | None:
+def infer(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     """Why `paths` are labelled texts, or None where they may as well be something else."""
     from riverrun.data.labelled_layout import recognise
 
-    return recognise(paths) if paths and paths[0] != "-" else None
+    return recognise(paths, encoding) if paths and paths[0] != "-" else None
 
 
 def _read(paths: Sequence[str | Path], options: LabelledOptions) -> Labelled:

@@ -34,8 +34,11 @@ class Prediction:
     top: int = field(default=5, metadata={"help": "how many likely tokens to name"})
 
 
-def infer(paths: Sequence[str]) -> str | None:
-    """Why `paths` are text for a language model: whatever is no other task's."""
+def infer(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
+    """Why `paths` are text for a language model: whatever is no other task's, but tables without a column `text`."""
+    from riverrun.data.labelled_layout import TABLES, header
+    from riverrun.data.sources import without_compression
+
     if not paths:
         return "no data given: the text that every Python carries"
     name = paths[0]
@@ -43,11 +46,12 @@ def infer(paths: Sequence[str]) -> str | None:
         return "standard input is read as text"
     if Path(name).is_dir():
         return f"{name} is a folder: its files are read as text, one document each"
-    suffixes = [suffix for suffix in Path(name).suffixes if suffix not in (".gz", ".bz2", ".xz")]
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix in (".jsonl", ".csv", ".tsv"):
-        return f"{name} is a table ({suffix}): the text of each row is one document"
-    return f"{name} is read as plain text"
+    suffix = without_compression(name)[1]
+    if suffix not in TABLES:
+        return f"{name} is read as plain text"
+    if DataOptions().field not in (header(name, encoding) or [DataOptions().field]):
+        return None
+    return f"{name} is a table ({suffix}): the text of each row is one document"
 
 
 def _read(paths: Sequence[str | Path], options: DataOptions) -> Corpus:

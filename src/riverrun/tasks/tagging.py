@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from riverrun.data.conll import CONLL
 from riverrun.data.tag_options import TagOptions
 from riverrun.errors import OptionError
 from riverrun.fields import check, option
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
     from riverrun.run import RunFolder
     from riverrun.tasks.tags.prepare import Prepared
 
-SUFFIXES = {
-    ".conllu": "CoNLL-U",
-    ".conllup": "CoNLL-U Plus",
-    ".conll": "CoNLL",
-    ".iob": "CoNLL",
-    ".bio": "CoNLL",
-    ".iob2": "CoNLL",
-    ".bioes": "CoNLL",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -47,37 +38,25 @@ class Prediction:
         check(self)
 
 
-def infer(paths: Sequence[str]) -> str | None:
+def infer(paths: Sequence[str], encoding: str = "utf-8") -> str | None:
     """Why `paths` are tagged sentences: by their names, or since their first lines are columns."""
+    from riverrun.data.sources import files_below, without_compression
+    from riverrun.tasks.tags.recognise import columns
+
     if not paths or paths[0] == "-":
         return None
     path = Path(paths[0])
-    suffixes = _suffixes(path.name)
     if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-        known = {suffix for name in inside for suffix in _suffixes(name)[:1]}
-        if inside and known <= set(SUFFIXES):
-            return f"{paths[0]} is a folder of CoNLL files: one word a line, tagged"
+        inside = {without_compression(file.name)[1] for file in files_below(path, beside=False)}
+        found = inside and inside <= CONLL.keys()
+        return f"{path} is a folder of CoNLL files: one word a line, tagged" if found else None
+    suffix = without_compression(path.name)[1]
+    if suffix in CONLL:
+        return f"{path} is {CONLL[suffix]} by its name: one word a line, tagged"
+    width = columns(path, encoding) if suffix in ("", ".txt", ".tsv", ".tags") else None
+    if width is None:
         return None
-    if suffixes and suffixes[0] in SUFFIXES:
-        return f"{paths[0]} is {SUFFIXES[suffixes[0]]} by its name: one word a line, tagged"
-    return _by_content(path) if suffixes in ([], [".txt"], [".tsv"], [".tags"]) else None
-
-
-def _suffixes(name: str) -> list[str]:
-    """The suffix of a name as a list, without that of compression: [] for none."""
-    path = PurePath(name.lower())
-    path = path.with_suffix("") if path.suffix in (".gz", ".bz2", ".xz") else path
-    return [path.suffix] if path.suffix else []
-
-
-def _by_content(path: Path) -> str | None:
-    from riverrun.tasks.tags.recognise import columns
-
-    found = columns(path)
-    if found is None:
-        return None
-    return f"{path} has {found} columns in every line and blank lines between sentences: one word a line, tagged"
+    return f"{path} has {width} columns in every line and blank lines between sentences: one word a line, tagged"
 
 
 def _read(paths: Sequence[str | Path], options: TagOptions) -> TagCorpus:

@@ -115,8 +115,8 @@ class Task:
     """Section of run.toml -> its frozen options dataclass: the single source of flags, TOML, docs and defaults."""
     presets: tuple[Preset, ...]
     """Named starting points; the first is the one that holds where none is named."""
-    infer: Callable[[Sequence[str]], str | None]
-    """paths -> the sentence why they are this task's data, or None where they are not."""
+    infer: Callable[[Sequence[str], str], str | None]
+    """(paths, their encoding) -> the sentence why they are this task's data, or None where they are not."""
     fallback: bool = False
     """Whether the task is asked last: it takes whatever no other one does."""
     read: Callable[..., Any]
