@@ -29,6 +29,16 @@ def test_labels_are_numbered_by_name_and_scales_by_number():
     assert several.unseen(Example("", ("new", "y"))) == ["new"]
 
 
+def test_labels_that_were_numbers_are_in_their_order_and_stay_numbers():
+    examples = [Example("a", (name,)) for name in ("10", "9", "2")]
+    labels = Labels.from_json(Labels.of(examples, "one", "int").to_json())
+    assert (labels.names, labels.as_given()) == (("2", "9", "10"), [2, 9, 10])
+    older = labels.to_json().replace(b'"int"', b'"str"')
+    assert Labels.from_json(older).as_given() == ["2", "9", "10"]
+    with pytest.raises(ModelError, match="not labels that riverrun wrote"):
+        Labels.from_json(labels.to_json().replace(b'"int"', b'"date"'))
+
+
 def test_one_label_alone_is_nothing_to_learn():
     with pytest.raises(DataError, match="the only label is 'x'"):
         Labels.of([Example("a", ("x",))] * 3, "one")
@@ -68,7 +78,23 @@ def test_what_was_never_seen_is_unknown_and_never_an_error():
     for tokens in ("chars", "words"):
         coder = LabelCoder.of(ONE, LabelledOptions(tokens=tokens))
         assert coder.tokenizer.unknown in coder.ids("Ωmega")
-    assert coder.tokens(coder.ids("the cat")) == [" the", " cat"]
+    assert coder.tokens("the cat") == [" the", " cat"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "longest", "shown"),
+    [
+        ("words", 0, [" the", " zebra", " sat", "!"]),
+        ("words", 2, [" the", " zebra"]),
+        ("chars", 5, list("the z")),
+        ("bytes", 3, list("the")),
+    ],
+)
+def test_the_tokens_of_a_text_are_shown_as_it_has_them(tokens, longest, shown):
+    examples = [Example("the cat sat", ("x",)), Example("a dog", ("y",))]
+    coder = LabelCoder.of(examples, LabelledOptions(tokens=tokens, longest=longest, lower=True))
+    assert coder.tokens("The zebra sat!") == shown
+    assert len(coder.ids("The zebra sat!")) == len(shown)
 
 
 def test_files_that_are_no_coder_are_told():

@@ -11,6 +11,7 @@ from riverrun.data.labelled_batch import Ids, LabelledPart
 from riverrun.data.labelled_options import LabelledOptions
 from riverrun.data.labels import Labels
 from riverrun.data.tokenizer import Tokenizer
+from riverrun.data.words import words_of
 from riverrun.errors import ModelError
 
 TOKENIZER, LABELS, READING = "tokenizer.json", "labels.json", "reading.json"
@@ -58,9 +59,16 @@ class LabelCoder(NamedTuple):
             [self.ids(example.text) for example in examples], self.labels.targets(examples), list(examples)
         )
 
-    def tokens(self, ids: Sequence[int] | Ids) -> list[str]:
-        """The text of each token, spaces included, to show."""
-        return [self.tokenizer.decode([int(id)]) for id in ids]
+    def tokens(self, text: str) -> list[str]:
+        """The text of each of its tokens, spaces included, to show; of unknown ones, too."""
+        read = _read(text, self.tokenizer.kind, self.lower)
+        if self.tokenizer.kind == "words":
+            found = words_of(read)
+        elif self.tokenizer.kind == "chars":
+            found = list(read)
+        else:
+            return [self.tokenizer.decode([int(id)]) for id in self.ids(text)]
+        return found[: self.longest] if self.longest else found
 
     def files(self) -> dict[str, bytes]:
         """What the model folder holds of it."""

@@ -33,9 +33,14 @@ PATTERN = f" ?{_LETTERS}(?:['’]{_LETTERS})*| ?[{_MARK}]|[{SPACE}]"
 _FIND = re.compile(PATTERN)
 
 
+def words_of(text: str) -> list[str]:
+    """The tokens of a text, whatever the vocabulary."""
+    return _FIND.findall(text)
+
+
 def count_words(text: str) -> int:
     """How many tokens a text has, whatever the vocabulary."""
-    return len(_FIND.findall(text))
+    return len(words_of(text))
 
 
 def first_words(text: str, count: int) -> str:
@@ -91,7 +96,7 @@ class Words(Tokenizer):
         return self._symbols
 
     def encode(self, text: str | bytes, unseen: Unseen = "error") -> NDArray[np.int64]:
-        words, ids = _FIND.findall(as_text(text)), self._ids
+        words, ids = words_of(as_text(text)), self._ids
         found = np.fromiter((ids.get(word, 0) for word in words), np.int64, len(words))
         if unseen == "error" and not found.all():
             strange = sorted({word for word, id in zip(words, found, strict=True) if id == 0})

@@ -103,8 +103,10 @@ class Classifier(Estimator):
         options, files = self._fitted().sections["data"], paths_of(X) if y is None else []
         if files:
             examples = read(files, options).examples
-        elif y is None:
-            raise UsageError("score: expected texts and labels, or a path of labelled texts; got texts without labels.")
+        elif y is None or isinstance(X, str | Path):
+            raise UsageError(
+                "score: expected texts and labels, or a path of labelled texts; got one without the other."
+            )
         else:
             examples = given(list(X), list(y), options).examples
         names = self._fitted().coder.labels.names

@@ -23,7 +23,7 @@ calibration.json   {"bins": [{"low", "high": edges of the bin from 0 to 1, "coun
                    ...], "ece": expected calibration error from 0 to 1}
 mistakes.json      {"items": [{"text", "at"?: [begin, end] of the characters of text that are meant, "expected",
                    "predicted": text, or a list of texts (several labels, several references), "probability"?: of what
-                   was predicted, or null, "file"?: "name:line"}, ...]}, the worst first.
+                   was predicted, or null, "file"?: "name:line"}, ...], "count"?: how many there are}, the worst first.
 importance.json    {"method": ["attention", "gradient"], one or both, "correlation": mean rank correlation of the two
                    over the items or a larger set, or null, "joint"?: what stands between two tokens, " " where absent,
                    "items": [{"label": true, "predicted", "tokens": [...], "attention": [weight of each token] or null,

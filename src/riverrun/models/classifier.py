@@ -102,7 +102,7 @@ class Classifier(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """[T, B] -> [T, B, E]: the tokens' vectors, zero for LEFT_OUT; in training less what dropouts take."""
-        options, left_out = self.options, ids == LEFT_OUT
+        options, given = self.options, ids
         ids = ids.clamp(min=0)
         if self.embedding is None:
             like = next(self.parameters())
@@ -112,7 +112,9 @@ class Classifier(nn.Module):
             if self.training and options.embedding_dropout:  # whole tokens, everywhere in the batch
                 weight = weight * dropout(weight.new_ones(self.vocabulary, 1), options.embedding_dropout, True)
             vectors = dropout(functional.embedding(ids, weight), options.input_dropout, self.training)
-        return vectors.masked_fill(left_out[..., None], 0)
+        if self.training and options.token_dropout and self.unknown is None:
+            vectors = vectors.masked_fill((given == LEFT_OUT)[..., None], 0)
+        return vectors
 
     def read_vectors(self, vectors: Sequences) -> Read:
         """Logits and attention of tokens' vectors, [T, B, E]; n-grams have none."""

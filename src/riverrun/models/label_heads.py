@@ -34,6 +34,16 @@ class Head(nn.Module, ABC):
         """[B, C]: of one label and of a scale they sum to 1; of several labels each is for itself."""
 
     @abstractmethod
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """The logarithms of the same, right also where a probability is 0 or 1 to the last bit."""
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """[B]: ln of how likely the likeliest label is beside all others together."""
+        log_p = self.log_probabilities(logits)
+        best = log_p.argmax(1, keepdim=True)
+        return log_p.gather(1, best)[:, 0] - log_p.scatter(1, best, -math.inf).logsumexp(1)
+
+    @abstractmethod
     def costs(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """What is minimised, with gradient, and what is shown, plain nats without: both of each example, [B]."""
 
@@ -56,8 +66,11 @@ class OneLabel(Head):
     def probabilities(self, logits: Tensor) -> Tensor:
         return functional.softmax(_wide(logits), -1)
 
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        return functional.log_softmax(_wide(logits), -1)
+
     def costs(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = functional.log_softmax(_wide(logits), -1)
+        log_p = self.log_probabilities(logits)
         nats = -log_p.gather(1, targets[:, None])[:, 0]
         smooth = (1 - self.smoothing) * nats - self.smoothing * log_p.mean(1)
         return smooth * self.weights.to(smooth.dtype)[targets], nats.detach()
@@ -79,6 +92,12 @@ class SeveralLabels(Head):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return torch.sigmoid(_wide(logits))
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        return functional.logsigmoid(_wide(logits))
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        return _wide(logits).amax(1)  # each label for itself: having it beside not having it
 
     def costs(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         logits = _wide(logits)
@@ -108,14 +127,13 @@ class OrderedLabels(Head):
         return place - cuts
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        return self._log_probabilities(logits).exp()
+        return self.log_probabilities(logits).exp()
 
     def costs(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        nats = -self._log_probabilities(logits).gather(1, targets[:, None])[:, 0]
+        nats = -self.log_probabilities(logits).gather(1, targets[:, None])[:, 0]
         return nats * self.weights.to(nats.dtype)[targets], nats.detach()
 
-    @staticmethod
-    def _log_probabilities(logits: Tensor) -> Tensor:
+    def log_probabilities(self, logits: Tensor) -> Tensor:
         """[B, C - 1] -> [B, C]: ln (s(a) - s(b)) = ln s(a) + ln s(-b) + ln (1 - exp(b - a)), s logistic."""
         logits = _wide(logits)
         above, below = logits[:, :-1], logits[:, 1:]  # a > b

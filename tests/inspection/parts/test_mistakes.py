@@ -33,6 +33,12 @@ def test_a_mistake_tells_all_that_is_known_of_it(tmp_path):
     assert page.index("Abl") < page.index("Smit")
 
 
+def test_of_mistakes_that_were_counted_it_is_said_how_many_there_are(tmp_path):
+    content = {"items": [item()] * 50, "count": 245}
+    path = folder.write(tmp_path / "run", {"eval/mistakes.json": json.dumps(content)})
+    assert f"Of 245 mistakes the first {MOST} are shown" in mistakes(read_run(path, ["mistakes"]))
+
+
 def test_without_probabilities_none_is_promised(tmp_path):
     assert "how sure it was" in shown(tmp_path, item(probability=0.5))
     assert "sure" not in shown(tmp_path, item(probability=None))

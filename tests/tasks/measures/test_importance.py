@@ -46,7 +46,7 @@ def test_gradient_times_input_is_the_slope_of_scaling_a_tokens_vector(pooling):
                     changed = vectors.clone()
                     changed[t] *= 1 + sign * step
                     p = model.head.probabilities(model.read_vectors(ids._replace(data=changed)).logits)
-                    sides.append(p[0, label].log())
+                    sides.append(torch.logit(p[0, label]))
                 assert moved[t] == pytest.approx(float(sides[0] - sides[1]) / (2 * step), abs=1e-7)
 
 
@@ -59,10 +59,29 @@ def test_ngrams_have_their_part_in_what_mattered():
         table = model.ngrams.weight
         label = model.probabilities(ids).argmax()
         p = model.head.probabilities(model.read_vectors(ids._replace(data=vectors)).logits + model.ngrams(ids))
-        by_vectors, by_weights = torch.autograd.grad(p[0, label].log(), [vectors, table])
+        by_vectors, by_weights = torch.autograd.grad(torch.logit(p[0, label]), [vectors, table])
         # The input of an n-gram is that it is there: its gradient x input is its weight times the weight's gradient.
         whole = (by_vectors * vectors).sum() + (by_weights * table).sum()
         assert moved.sum() == pytest.approx(whole.item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["one", "several", "ordered"])
+def test_a_label_that_is_sure_has_a_slope_too(kind):
+    number = {"x": "1", "y": "2"}
+    examples = [e._replace(labels=(number[e.labels[0]],)) for e in EXAMPLES]
+    coder = LabelCoder.of(examples, LabelledOptions(tokens="words", labels=kind))
+    torch.manual_seed(0)
+    model = Classifier(ClassifierOptions(hidden=4), coder.tokenizer.size, coder.labels, unknown=0)
+    with torch.no_grad():
+        model.embedding.weight.mul_(20)
+        model.head.linear.weight.mul_(200)
+    part = coder.part(examples)
+    if kind != "several":
+        assert model.eval().probabilities(padded(part.ids[:1])).max() == 1  # to the last bit
+    found, expected = importance(model, part).gradient, importance(model.double(), part).gradient
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(other).max() > 0
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
 def test_attention_is_the_models_own_on_every_token():
@@ -91,10 +110,25 @@ def test_what_the_report_gets_are_the_tokens_with_both_measures_and_their_correl
     assert facts["method"] == ["attention", "gradient"]
     pairs = [spearman(a, np.abs(g)) for a, g in zip(found.attention, found.gradient, strict=True)]
     assert facts["correlation"] == pytest.approx(np.mean([rho for rho in pairs if rho is not None]))
-    for item, example in zip(facts["items"], EXAMPLES, strict=True):
+    assert sorted(item["tokens"] for item in facts["items"]) == sorted(CODER.tokens(text) for text in TEXTS)
+    for item in facts["items"]:
+        (example,) = (example for example in EXAMPLES if CODER.tokens(example.text) == item["tokens"])
         assert facts["joint"].join(item["tokens"]).strip() == example.text
         assert len(item["tokens"]) == len(item["attention"]) == len(item["gradient"])
         assert item["label"] == example.labels[0]
     gradient_alone = importances(model_of(pooling="last"), CODER, part, ["x"] * 5)
     assert gradient_alone["method"] == ["gradient"]
     assert gradient_alone["correlation"] is gradient_alone["items"][0]["attention"] is None
+
+
+def test_what_is_shown_is_drawn_from_all_labels_with_the_words_that_are_unknown_and_small_weights(monkeypatch):
+    many = [Example(f"word{n} cat", ("xy"[n // 50],)) for n in range(100)]  # as of a file a label
+    model = model_of()
+    with torch.no_grad():
+        model.head.linear.weight.mul_(1e-9)
+    items = importances(model, CODER, CODER.part(many), [f"said {n}" for n in range(100)])["items"]
+    assert {item["label"] for item in items} == {"x", "y"}
+    for item in items:
+        number = int(item["tokens"][0].removeprefix(" word"))
+        assert (item["predicted"], item["label"]) == (f"said {number}", "xy"[number // 50])
+        assert any(item["gradient"])

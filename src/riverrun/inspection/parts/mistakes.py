@@ -17,7 +17,8 @@ LETTERS = 400  # of a text that are shown
 
 def mistakes(run: RunRecord) -> str:
     """The section's HTML; empty where there are none."""
-    entries = run.result("mistakes").get("items")
+    content = run.result("mistakes")
+    entries, count = content.get("items"), content.get("count")
     items = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     items = [item for item in items if "expected" in item and "predicted" in item]
     if not items:
@@ -29,7 +30,7 @@ def mistakes(run: RunRecord) -> str:
     return (
         "<p>The worst mistakes in held-out data, the worst first: often they show a wrong label in the data, or what "
         f'the model never had a chance to learn.{told}</p><ol class="timeline">{listed}</ol>'
-        f"{page.cut(items, MOST, 'mistakes')}"
+        f"{page.cut(range(max(len(items), count if isinstance(count, int) else 0)), len(shown), 'mistakes')}"
     )
 
 

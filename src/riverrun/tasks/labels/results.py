@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from riverrun.data.label_coder import LabelCoder
-from riverrun.data.labelled import Example, Labelled
+from riverrun.data.labelled import Example, Labelled, scale
 from riverrun.data.labelled_batch import LabelledPart, batch_of, by_length
-from riverrun.data.labels import UNSEEN
 from riverrun.files import write_atomic
 from riverrun.models.classifier import Classifier
 from riverrun.run import RunFolder
@@ -29,6 +28,7 @@ from riverrun.tasks.measures.classification import (
     yes_no,
 )
 from riverrun.tasks.measures.classification_baselines import baselines as all_baselines
+from riverrun.tasks.measures.evaluation import judging
 from riverrun.tasks.measures.importance import importances
 from riverrun.tasks.task import Say
 
@@ -45,12 +45,10 @@ class Scores(NamedTuple):
 
 def scores(model: Classifier, part: LabelledPart) -> Scores:
     """The model's probabilities and what they cost, of every example."""
-    model.eval()
-    device = next(model.parameters()).device
     size = len(part.ids)
     probabilities = np.zeros((size, model.outputs))
     nats = np.full(size, np.nan)
-    with torch.no_grad():
+    with judging(model) as device:
         for indices in by_length(part.lengths):
             batch = batch_of(part, indices)
             logits = model(Sequences(batch.texts.data.to(device), batch.texts.lengths.to(device)))
@@ -76,11 +74,14 @@ def decided(probabilities: NDArray[np.float64], kind: str) -> NDArray[Any]:
 def judged(predicted: NDArray[Any], examples: Sequence[Example], coder: LabelCoder) -> Judged:
     """Truth and prediction. A label that the training part lacks is one that no prediction can be right about."""
     labels = coder.labels
-    new = sorted({label for example in examples for label in labels.unseen(example)})
-    names = (*labels.names, *new)
+    names = (*labels.names, *sorted({label for example in examples for label in labels.unseen(example)}))
+    if labels.kind == "ordered":  # a grade that training lacks has its place on the scale, not beyond it
+        ordered = tuple(scale(names))
+        predicted = np.array([ordered.index(name) for name in labels.names])[predicted]
+        names = ordered
     truth = labels._replace(names=names, counts=(0,) * len(names)).targets(examples)
     if labels.kind == "several":
-        padding = np.zeros((len(examples), len(new)), bool)
+        padding = np.zeros((len(examples), len(names) - len(labels.names)), bool)
         return Judged(labels.kind, names, truth > 0, np.concatenate([predicted.astype(bool), padding], 1))
     return Judged(labels.kind, names, truth, predicted)
 
@@ -112,11 +113,12 @@ def _measured(
     loss = float(found.nats[known].mean()) if known.any() else None
     remarks = []
     if not known.all():
+        lacking = ", ".join(name for name in result.names if name not in labels.names)
         remarks.append(
             f"{int((~known).sum()):,} of {len(known):,} examples have a label that the training part lacks "
-            f"({', '.join(result.names[len(labels.names) :])}): they count as mistakes, and not in the loss."
+            f"({lacking}): they count as mistakes, and not in the loss."
         )
-    say(f"  {'':<28}" + "".join(f"{_title(figure):>24}" for figure in main))
+    say(f"  {'95 % intervals in brackets':<28}" + "".join(f"{_title(figure):>24}" for figure in main))
     say(_line("this model", main))
     if loss is not None:
         say(f"  loss {loss:.4f} nats an example")
@@ -157,62 +159,69 @@ def conclude(
     predicted = decided(found.probabilities, coder.labels.kind)
     result = judged(predicted, part.examples, coder)
     names = [_named(row, coder) for row in predicted]
+    told = [", ".join(row) for row in names]
     table: dict[str, Any] = {"labels": list(result.names), "of": "examples"}
     if coder.labels.kind == "several":
         table["yes_no"] = yes_no(result)
         sure = np.maximum(found.probabilities, 1 - found.probabilities)
         right = result.truth[:, : sure.shape[1]] == (found.probabilities >= 0.5)
         calibrated = calibration(sure.ravel(), right.ravel())
+        sure = sure.prod(1)  # of all that was said, each label being for itself
     else:
         table["counts"] = confusion(result).tolist()
-        calibrated = calibration(found.probabilities.max(1), np.asarray(result.truth == predicted))
+        sure = found.probabilities.max(1)
+        calibrated = calibration(sure, np.asarray(result.truth == result.predicted))
     wrong = mistakes(found, result, part.examples, names)
-    mattered = importances(model, coder, part, names)
+    mattered = importances(model, coder, part, told)
     run.write_json("eval/confusion.json", table)
     run.write_json("eval/calibration.json", calibrated)
-    run.write_json("eval/mistakes.json", {"items": wrong})
+    run.write_json("eval/mistakes.json", wrong)
     run.write_json("eval/importance.json", mattered)
     rows = ["place\texpected\tpredicted\tprobability\ttext\n"]
-    for example, name, row in zip(part.examples, names, found.probabilities, strict=True):
-        cells = (example.place, ", ".join(example.labels), name, f"{row.max():.6f}", example.text)
+    for example, name, probability in zip(part.examples, told, sure, strict=True):
+        cells = (example.place, ", ".join(example.labels), name, f"{probability:.6f}", example.text)
         rows.append("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
     write_atomic(run.path / "eval" / "predictions.tsv", "".join(rows).encode("utf-8", "surrogatepass"))
     say("")
-    say(f"calibration error {calibrated['ece']:.3f}; {len(wrong)} of the worst mistakes are in the report")
+    say(f"calibration error {calibrated['ece']:.3f}; {wrong['count']:,} mistakes, the worst of them in the report")
     if mattered["correlation"] is not None:
         say(f"attention and gradient x input agree by {mattered['correlation']:.2f} (Spearman's rank correlation)")
     return {"ece": calibrated["ece"], "rank_correlation": mattered["correlation"]}
 
 
-def mistakes(found: Scores, result: Judged, examples: Sequence[Example], names: Sequence[str]) -> list[dict[str, Any]]:
-    """What eval/mistakes.json lists: {"text", "expected", "predicted", "probability", "file"}, the worst first: where
-    the model was surest of something wrong; of several labels those that cost most."""
-    if result.kind == "several":
-        size = found.probabilities.shape[1]
-        wrong = np.flatnonzero((result.truth[:, :size] != result.predicted[:, :size]).any(1))
+def mistakes(
+    found: Scores, result: Judged, examples: Sequence[Example], names: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """What eval/mistakes.json holds: {"count": how many there are, "items": [{"text", "expected", "predicted",
+    "probability", "file"}, ...]}, the worst first: where the model was surest of something wrong; of several labels
+    those that cost most. names: what was predicted of each example."""
+    several = result.kind == "several"
+    if several:
+        wrong = np.flatnonzero((result.truth != result.predicted).any(1))
         badness = np.nan_to_num(found.nats)
     else:
         wrong = np.flatnonzero(result.truth != result.predicted)
         badness = found.probabilities.max(1)
     worst = wrong[np.argsort(-badness[wrong], kind="stable")][:MISTAKES]
-    return [
+    items = [
         {
             "text": examples[index].text[:CUT],
-            "expected": list(examples[index].labels) if result.kind == "several" else examples[index].labels[0],
-            "predicted": names[index].split(", ") if result.kind == "several" else names[index],
-            "probability": None if result.kind == "several" else round(float(found.probabilities[index].max()), 6),
+            "expected": list(examples[index].labels) if several else examples[index].labels[0],
+            "predicted": list(names[index]) if several else names[index][0],
+            "probability": None if several else round(float(badness[index]), 6),
             "file": examples[index].place,
         }
         for index in worst.tolist()
     ]
+    return {"count": len(wrong), "items": items}
 
 
-def _named(row: Any, coder: LabelCoder) -> str:
-    """A prediction in words; of several labels all of them."""
+def _named(row: Any, coder: LabelCoder) -> list[str]:
+    """The labels that were predicted: one, or of several those that there are."""
+    names = coder.labels.names
     if coder.labels.kind == "several":
-        return ", ".join(name for name, yes in zip(coder.labels.names, row, strict=True) if yes)
-    assert int(row) != UNSEEN
-    return coder.labels.names[int(row)]
+        return [name for name, yes in zip(names, row, strict=True) if yes]
+    return [names[int(row)]]
 
 
 def _title(figure: Figure) -> str:

@@ -1,9 +1,10 @@
 """Importance: which tokens mattered, by attention and by gradient x input, and how far the two agree.
 
     attention_t    the weight of token t in the pooled vector; it says where the model looked
-    gradient_t     sum_i e_{t,i} d ln p(predicted) / d e_{t,i}: by how much, to first order, the token raised (> 0) or
-                   lowered (< 0) the predicted label's log-probability beside a vector of zeros; where n-grams have
-                   weights, what they add too, each n-gram's in equal parts to its tokens
+    gradient_t     sum_i e_{t,i} d ln (p / (1 - p)) / d e_{t,i}, p of the predicted label: by how much, to first order,
+                   the token raised (> 0) or lowered (< 0) its log-odds beside a vector of zeros (of a label that is
+                   sure, ln p has no slope left); where n-grams have weights, what they add too, each n-gram's in equal
+                   parts to its tokens
 
 Neither is the truth (Jain and Wallace 2019, "Attention is not explanation"), so both are shown with their rank
 correlation: Spearman's, of the attention with the gradient's absolute value, averaged over texts.
@@ -22,10 +23,12 @@ from riverrun.data.label_coder import LabelCoder
 from riverrun.data.labelled_batch import LabelledPart, batch_of, by_length
 from riverrun.models.classifier import Classifier
 from riverrun.sequences import Sequences
+from riverrun.tasks.measures.evaluation import judging
+from riverrun.tasks.measures.resampling import some
 
 LEAST = 3  # tokens that a text needs for a rank correlation
 SHOWN = 40  # texts that the report shows
-LARGEST = 500  # texts that the correlation is averaged over: the first ones
+LARGEST = 500  # texts that the correlation is averaged over, drawn from all
 
 
 class Importance(NamedTuple):
@@ -37,19 +40,18 @@ class Importance(NamedTuple):
 
 def importance(model: Classifier, part: LabelledPart) -> Importance:
     """Of every text of the part, what mattered for the label that the model predicts."""
-    model.eval()
     attention: dict[int, NDArray[np.float64]] = {}
     gradient: dict[int, NDArray[np.float64]] = {}
-    device = next(model.parameters()).device
-    for indices in by_length(part.lengths):
-        texts = batch_of(part, indices).texts
-        texts = Sequences(texts.data.to(device), texts.lengths.to(device))
-        weights, moved = _of_batch(model, texts)
-        for column, index in enumerate(indices.tolist()):
-            length = len(part.ids[index])
-            gradient[index] = moved[:length, column].double().cpu().numpy()
-            if weights is not None:
-                attention[index] = weights[:length, column].double().cpu().numpy()
+    with judging(model) as device:
+        for indices in by_length(part.lengths):
+            texts = batch_of(part, indices).texts
+            texts = Sequences(texts.data.to(device), texts.lengths.to(device))
+            weights, moved = _of_batch(model, texts)
+            for column, index in enumerate(indices.tolist()):
+                length = len(part.ids[index])
+                gradient[index] = moved[:length, column].double().cpu().numpy()
+                if weights is not None:
+                    attention[index] = weights[:length, column].double().cpu().numpy()
     order = range(len(part.ids))
     return Importance([attention[index] for index in order] if attention else None, [gradient[i] for i in order])
 
@@ -60,8 +62,7 @@ def _of_batch(model: Classifier, texts: Sequences) -> tuple[Tensor | None, Tenso
         vectors = model.embed(texts.data).detach().requires_grad_()
         read = model.read_vectors(texts._replace(data=vectors))
         added = None if model.ngrams is None else model.ngrams(texts)
-        probabilities = model.head.probabilities(read.logits if added is None else read.logits + added)  # [B, C]
-        score = probabilities.max(1).values.clamp(min=1e-30).log().sum()
+        score = model.head.log_odds(read.logits if added is None else read.logits + added).sum()
         slope, *slopes = torch.autograd.grad(score, [vectors] if added is None else [vectors, added])
     valid = texts.valid().to(slope.device)
     moved = torch.where(valid, (slope * vectors.detach()).sum(-1), slope.new_zeros(()))
@@ -87,20 +88,20 @@ def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float |
 def importances(model: Classifier, coder: LabelCoder, part: LabelledPart, predicted: list[str]) -> dict[str, Any]:
     """What eval/importance.json holds: {"method", "correlation", "joint", "items": [{"label", "predicted", "tokens",
     "attention", "gradient"}, ...]}, see inspection/record.py. predicted: of each example, in words."""
-    size = min(len(part.ids), LARGEST)
-    first = LabelledPart(part.ids[:size], part.targets[:size], part.examples[:size])
-    found = importance(model, first)
+    chosen = some(len(part.ids), LARGEST)
+    drawn = LabelledPart([part.ids[i] for i in chosen], part.targets[chosen], [part.examples[i] for i in chosen])
+    found = importance(model, drawn)
     pairs = [] if found.attention is None else zip(found.attention, found.gradient, strict=True)
     known = [rho for weights, moved in pairs if (rho := spearman(weights, np.abs(moved))) is not None]
     items = [
         {
             "label": ", ".join(example.labels),
             "predicted": predicted[index],
-            "tokens": coder.tokens(part.ids[index]),
-            "attention": None if found.attention is None else _rounded(found.attention[index]),
-            "gradient": _rounded(found.gradient[index]),
+            "tokens": coder.tokens(example.text),
+            "attention": None if found.attention is None else _rounded(found.attention[place]),
+            "gradient": _rounded(found.gradient[place]),
         }
-        for index, example in enumerate(first.examples[:SHOWN])
+        for place, (index, example) in enumerate(zip(chosen[:SHOWN].tolist(), drawn.examples, strict=False))
     ]
     return {
         "method": ["gradient"] if found.attention is None else ["attention", "gradient"],
@@ -119,4 +120,4 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), 6) for value in values]
+    return [float(f"{value:.6g}") for value in values]
