@@ -105,7 +105,7 @@ class Classifier(Estimator):
             examples = read(files, options).examples
         elif y is None or isinstance(X, str | Path):
             raise UsageError(
-                "score: expected texts and labels, or a path of labelled texts; got one without the other."
+                "score: expected texts and labels, or a path of labelled texts; got one of the two alone."
             )
         else:
             examples = given(list(X), list(y), options).examples
