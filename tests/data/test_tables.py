@@ -56,6 +56,8 @@ def test_semicolons_and_tabs_stand_between_columns_where_the_header_has_no_comma
 
 def test_a_tsv_has_quotes_where_its_whole_header_is_quoted_and_is_told_elsewhere() -> None:
     assert from_csv('"text"\t"n"\n"a ""b""\nc"\t"1"\n', tabs=True) == [Row(2, 'a "b"\nc')]
+    rows = from_csv('text\n"he said ""no"""\n"no"\n"a" and ""\n""\n"\n', tabs=True)
+    assert [row.text for row in rows] == ['he said "no"', '"no"', '"a" and ""', '""', '"']
     [first, _] = from_csv('text\tn\n"a\nb"\t1\n', tabs=True)
     assert first.wrong == "expected 2 columns as in the header, got 1; a .tsv has no quotes, so put them into a .csv"
 

@@ -3,7 +3,7 @@
 CSV is as Python's csv module reads it (RFC 4180: quotes, a text may have newlines), with a header; where that has no
 comma, semicolons or tabs stand between the columns. TSV has no quoting, as its media type has it
 (text/tab-separated-values), so that a sentence may begin with a quotation mark; only where the whole header is quoted,
-quotes are as in CSV.
+quotes are as in CSV, and a cell in quotes that doubles those within it, as other programs write it, is freed of them.
 """
 
 from __future__ import annotations
@@ -173,11 +173,20 @@ def _delimited_records(reader: Any, header: list[str], plain: bool) -> Iterator[
         if not row:
             continue  # a blank line
         if len(row) == len(header):
+            if plain:
+                row = [_freed(cell) for cell in row]
             yield Record(begin, dict(zip(names, row[::-1], strict=True)))
             continue
         quoted = plain and any(cell.startswith('"') for cell in row)
         hint = "; a .tsv has no quotes, so put them into a .csv" if quoted else ""
         yield Record(begin, {}, f"expected {len(header)} columns as in the header, got {len(row)}{hint}")
+
+
+def _freed(cell: str) -> str:
+    """A cell without the quotes around it, where those within it are doubled."""
+    inner = cell[1:-1]
+    doubled = cell[:1] == cell[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if doubled else cell
 
 
 def _listed(names: Any) -> str:

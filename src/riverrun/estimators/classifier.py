@@ -104,9 +104,7 @@ class Classifier(Estimator):
         if files:
             examples = read(files, options).examples
         elif y is None or isinstance(X, str | Path):
-            raise UsageError(
-                "score: expected texts and labels, or a path of labelled texts; got one of the two alone."
-            )
+            raise UsageError("score: expected texts and labels, or a path of labelled texts; got one of the two alone.")
         else:
             examples = given(list(X), list(y), options).examples
         names = self._fitted().coder.labels.names
