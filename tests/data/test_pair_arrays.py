@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from riverrun.data.pair_arrays import PairArrays, PairBatches, Texts
-from riverrun.data.pair_batch import END, PairBatch
+from riverrun.data.pair_batch import END, UNKNOWN, PairBatch
 from riverrun.data.pair_coder import Encoded, PairCoder, learn
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pairs import Pairs
@@ -52,6 +52,18 @@ def test_copies_are_told_where_the_model_copies() -> None:
     assert batch.copies is not None
     b, c, a = (int(made.target.encode([text]).ids[0]) for text in "bca")
     assert batch.copies.tolist() == [[a, b], [b, c]]
+
+
+def test_what_a_source_lends_stands_among_the_targets() -> None:
+    pairs = Pairs(["call Ann", "call Bob", "call Ann"], ["hi Ann", "hi Bob", "hi Ann"], [""] * 3, [""] * 3)
+    options = PairOptions(min_count=2, source_tokens="spaces", target_tokens="spaces")
+    made = learn(pairs.sources, pairs.targets, "tsv", options)
+    batch, plain = (PairArrays(pairs, made, copies=copies).batch(np.array([1])) for copies in (True, False))
+    V = made.target.size
+    assert batch.copies is not None
+    assert batch.copies[:, 0].tolist() == [V, V + 1]
+    assert batch.target.data[1:, 0].tolist() == [V + 1, END]
+    assert plain.target.data[1:, 0].tolist() == [UNKNOWN, END]
 
 
 def test_texts_of_length_zero_are_padded_too() -> None:

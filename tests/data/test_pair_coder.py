@@ -111,6 +111,27 @@ def test_copies_lead_to_the_same_token_on_the_other_side() -> None:
     assert made.copies[[BEGIN, END]].tolist() == [-1, -1]
 
 
+@pytest.mark.parametrize("kind", ["spaces", "words"])
+def test_what_the_target_s_vocabulary_lacks_is_lent_by_its_source(kind: str) -> None:
+    options = PairOptions(source_tokens=kind, target_tokens=kind, min_count=2)
+    made = learn(["call Ann now", "call Bob now"], ["hello Ann", "hello Ann", "hello Bob"], "tsv", options)
+    text = "now Zoë Ann Zoë call"
+    ids, lent = made.copied(text, made.source.encode([text]).ids)
+    V, ann = made.target.size, int(made.target.encode(["Ann"]).ids[0])
+    assert ids.tolist() == [V, V + 1, ann, V + 1, V + 2]  # the source never saw Ann twice, the target did
+    assert lent == [" now", " Zoë", " call"]
+    [target] = made.target.encode(["hello Zoë Max Ann"], end=True).apart()
+    found = made.borrowed("hello Zoë Max Ann", target, lent)
+    assert found.tolist() == [target[0], V + 1, UNKNOWN, ann, END]
+    assert made.target.decode(found, lent) == "hello Zoë <unk> Ann"
+    assert made.target.tokens(found[:2], lent) == ["hello", "Zoë"]
+
+
+def test_a_token_of_another_kind_is_not_lent() -> None:
+    made = learn(["ab cd", "ab"], ["a b", "b a"], "tsv", PairOptions(source_tokens="words", target_tokens="chars"))
+    assert made.copied("zz", made.source.encode(["zz"]).ids)[1] == []
+
+
 def test_the_longest_source_is_known() -> None:
     assert coder("chars", "chars").longest == max(map(len, SOURCES))
     assert coder().longest == 4

@@ -63,6 +63,16 @@ def test_a_record_brings_the_same_back():
         Beginnings.of({**record, "counts": record["counts"][1:]})
 
 
+def test_a_token_that_was_copied_begins_no_other_target():
+    q = Beginnings([[3], [3], [4]], size=5, tokens=2)
+    rows, state = q.step(q.start(), torch.tensor([BEGIN]), 7)
+    assert rows.shape == (1, 7)
+    assert rows[0, 5:].exp().tolist() == pytest.approx([1 / 3, 1 / 3])
+    rows, state = q.step(state, torch.tensor([5 + BEGIN]), 7)  # not another node's BEGIN
+    assert rows.tolist() == [[0.0] * 7]
+    assert state.tolist() == [-1]
+
+
 def test_no_training_targets_hold_nothing_against_anybody():
     q = Beginnings([], size=5, tokens=2)
     rows, _ = q.step(q.start(), torch.tensor([BEGIN]))

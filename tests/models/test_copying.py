@@ -21,6 +21,19 @@ def test_a_token_that_stands_twice_is_copied_with_both_weights_and_one_without_a
     assert abs(float(p.sum()) - 1) < 1e-12
 
 
+def test_what_the_vocabulary_lacks_is_copied_to_ids_of_its_own_and_nobody_elses():
+    logits, gate = torch.randn(2, 4, dtype=torch.float64), torch.tensor([0.3, -1.0], dtype=torch.float64)
+    weights = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]], dtype=torch.float64)
+    log_p = mixed(logits, gate, weights, torch.tensor([[5, 3, 5], [4, 3, -1]]))
+    p = log_p.exp()
+    assert p.shape == (2, 6)
+    torch.testing.assert_close(p.sum(1), torch.ones(2, dtype=torch.float64))
+    closed = (-gate).sigmoid()
+    wanted = [[0.0, 0.8 * float(closed[0])], [0.5 * float(closed[1]), 0.0]]
+    torch.testing.assert_close(p[:, 4:], torch.tensor(wanted, dtype=torch.float64))
+    assert log_p[0, 4] == log_p[1, 5] == -torch.inf
+
+
 def test_a_gate_that_is_shut_and_a_token_that_is_nowhere_leave_finite_numbers_and_gradients():
     logits = torch.tensor([[0.0, -80.0, 80.0, 1.0]], requires_grad=True)
     gate = torch.tensor([-200.0], requires_grad=True)

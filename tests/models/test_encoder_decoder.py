@@ -116,7 +116,7 @@ def by_steps(ours: EncoderDecoder, b: PairBatch, *, beams: int = 1) -> tuple[tor
         log_p, state, weights = ours.step(memory, state, token)
         log_ps.append(log_p.view(-1, beams, log_p.shape[-1])[:, -1])
         looked.append(weights)
-        token = torch.where(wanted < TARGET, wanted, BEGIN)[rows]
+        token = torch.where(wanted < 100, wanted, BEGIN)[rows]
     return torch.stack(log_ps), None if looked[0] is None else torch.stack(looked)
 
 
@@ -138,6 +138,26 @@ def test_the_loss_of_a_batch_is_that_of_its_tokens_one_step_at_a_time(way, beams
         valid = b.source.valid().T.repeat_interleave(beams, 0)
         assert not weights[:, ~valid].any()
         assert (weights[:, valid] > 0).all()
+
+
+@pytest.mark.parametrize("way", ["copy", "reversed", "all that looks back"])
+def test_tokens_that_the_vocabulary_lacks_are_copied_and_read_as_unknown(way):
+    ours, b = model(**WAYS[way], label_smoothing=0.1), batch()
+    S = len(b.copies)
+    b.copies[:] = torch.where(b.copies < 0, TARGET + torch.arange(S)[:, None] % 3, b.copies)
+    b.copies[2, 0] = b.target.data[1, 0] = TARGET + 3
+    log_p, _ = by_steps(ours, b, beams=2)
+    nats = -sum(
+        float(log_p[t, i, b.target.data[t, i]]) for i, n in enumerate(b.target.lengths.tolist()) for t in range(n)
+    )
+    loss = ours.loss(b)
+    assert float(loss.nats) == pytest.approx(nats, abs=1e-9)
+    assert bool(loss.total.isfinite())
+    loss.total.backward()
+    assert all(bool(one.grad.isfinite().all()) for one in ours.parameters())
+    torch.testing.assert_close(by_steps(ours.generator(), b, beams=2)[0], log_p, rtol=1e-7, atol=1e-9)
+    alone = by_steps(ours, row(b, 0))[0][: int(b.target.lengths[0]), 0]
+    torch.testing.assert_close(alone, log_p[: len(alone), 0, : alone.shape[1]], rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("way", WAYS)

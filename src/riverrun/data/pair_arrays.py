@@ -45,13 +45,17 @@ class Texts(NamedTuple):
 class PairArrays:
     """The pairs of a part, as a model sees them.
 
-    source, target: their ids; each target ends with END. copies: as of the coder, None where the model copies nothing.
+    source, target: their ids; each target ends with END. copies: ids of source tokens as targets, as in PairBatch, None
+    where the model copies nothing.
     """
 
     def __init__(self, pairs: Pairs, coder: PairCoder, *, copies: bool = False) -> None:
-        self.source = Texts.of(coder.source.encode(pairs.sources))
-        self.target = Texts.of(coder.target.encode(pairs.targets, end=True))
-        self.copies = torch.from_numpy(coder.copies) if copies else None
+        source, target = coder.source.encode(pairs.sources), coder.target.encode(pairs.targets, end=True)
+        self.copies = None
+        if copies:
+            lent, target = _lent(pairs, coder, source, target)
+            self.copies = Texts.of(lent)
+        self.source, self.target = Texts.of(source), Texts.of(target)
 
     def __len__(self) -> int:
         return len(self.source.lengths)
@@ -64,7 +68,7 @@ class PairArrays:
     def batch(self, rows: Integers, position: int = 0) -> PairBatch:
         """Those pairs as a batch."""
         source, target = self.source.padded(rows), self.target.padded(rows)
-        copies = self.copies[source.data] if self.copies is not None else None
+        copies = self.copies.padded(rows).data if self.copies is not None else None
         return PairBatch(source, target, copies, int(target.lengths.sum()), position)
 
     def batches(self, tokens: int = EVALUATED) -> Iterator[PairBatch]:
@@ -78,6 +82,16 @@ class PairArrays:
             end = begin + max(1, fitting)
             yield self.batch(order[begin:end], begin)
             begin = end
+
+
+def _lent(pairs: Pairs, coder: PairCoder, source: Encoded, target: Encoded) -> tuple[Encoded, Encoded]:
+    """The ids of source tokens as targets, and the targets with what their sources lend."""
+    copies, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for ids, wanted, text, other in zip(source.apart(), target.apart(), pairs.sources, pairs.targets, strict=True):
+        found, lent = coder.copied(text, ids)
+        copies.append(found)
+        targets.append(coder.borrowed(other, wanted, lent) if lent else wanted)
+    return Encoded(np.concatenate(copies), source.lengths), Encoded(np.concatenate(targets), target.lengths)
 
 
 class PairBatches:

@@ -21,8 +21,9 @@ class PairBatch(NamedTuple):
 
     source: [S, B] int64 ids and their lengths. What stands in the padding of either side is never read.
     target: [T, B] int64 ids and their lengths; each ends with END, and BEGIN is not in it.
-    copies: [S, B] int64, for each source token its id in the target's vocabulary, -1 where it has none; None where the
-        model copies nothing.
+    copies: [S, B] int64, for each source token its id as a target: that of the target's vocabulary, or for what this
+        lacks one from its size on, numbered within the source; -1 where it has none; None where the model copies
+        nothing. Such an id may stand among the targets, too.
     tokens: how many targets are predicted: the sum of the target's lengths.
     position: where in its epoch the batch stands, for messages.
     scale: what the learning rate is multiplied with.

@@ -8,6 +8,7 @@ token that the word is elsewhere; it is taken off again.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from riverrun.data import spaced, words
 from riverrun.data.characters import Characters
 from riverrun.data.pair_batch import BEGIN, END, FIRST, UNKNOWN
 from riverrun.data.pair_options import PairOptions
@@ -23,6 +25,7 @@ from riverrun.data.tokenizer import Tokenizer
 from riverrun.errors import ModelError, OptionError
 
 SOURCE, TARGET, PAIRS, BEGINNINGS = "source.json", "target.json", "pairs.json", "beginnings.json"
+PIECES = {"chars": "(?s).", "words": words.PATTERN, "spaces": spaced.PATTERN}  # that may be unknown
 SPACED = ("words", "spaces", "bpe")  # kinds of tokens that keep the space before them
 BY_FORMAT = {"cmudict": ("chars", "spaces"), "scan": ("spaces", "spaces")}
 CLOSED = 500  # at most so many different symbols, each seen CLOSED_USE times on average, are not words of a language
@@ -66,19 +69,23 @@ class Side:
             ids, lengths = np.insert(ids, np.cumsum(lengths), END), lengths + 1
         return Encoded(ids, lengths)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text that ids stand for, up to END."""
+    def pieces(self, text: str) -> list[str]:
+        """The texts of the tokens that `encode` makes of a text, of unknown ones too; not of bpe."""
+        return re.findall(PIECES[self.tokenizer.kind], " " + text if self._spaced else text)
+
+    def decode(self, ids: Iterable[int], lent: Sequence[str] = ()) -> str:
+        """The text that ids stand for, up to END. lent: the texts of ids from the vocabulary's size on."""
         kept = []
         for id in ids:
             if id == END:
                 break
             kept.append(int(id))
-        text = self._text(kept)
+        text = self._text(kept, lent)
         return text[1:] if self._spaced and text.startswith(" ") else text
 
-    def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Each id as a reader is shown it."""
-        return [self._shown(int(id)) for id in ids]
+    def tokens(self, ids: Iterable[int], lent: Sequence[str] = ()) -> list[str]:
+        """Each id as a reader is shown it. lent: as of `decode`."""
+        return [self._shown(int(id), lent) for id in ids]
 
     def unknown(self, text: str) -> list[str]:
         """The tokens of a text that the vocabulary lacks."""
@@ -87,22 +94,23 @@ class Side:
         pieces = sorted(set(text.split() if self._spaced else text))
         return [piece for piece, ids in zip(pieces, self.encode(pieces).apart(), strict=True) if UNKNOWN in ids]
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def _text(self, ids: Sequence[int], lent: Sequence[str]) -> str:
         # An unknown token between others comes out as its sign; bytes of sub-words join across tokens.
         pieces, run = [], list[int]()
         for id in [*ids, UNKNOWN]:
-            if id >= FIRST:
+            if FIRST <= id < self.size:
                 run.append(id - self._offset)
                 continue
             pieces.append(self.tokenizer.decode(run))
             run = []
-            pieces.append(f" {UNKNOWN_SHOWN}" if self._spaced else UNKNOWN_SHOWN)
+            sign = f" {UNKNOWN_SHOWN}" if self._spaced else UNKNOWN_SHOWN
+            pieces.append(sign if id < self.size else lent[id - self.size])
         return "".join(pieces[:-1])
 
-    def _shown(self, id: int) -> str:
+    def _shown(self, id: int, lent: Sequence[str]) -> str:
         if id < FIRST:
             return {BEGIN: "<begin>", END: "<end>", UNKNOWN: UNKNOWN_SHOWN}[id]
-        token = self.tokenizer.token(id - self._offset)
+        token = self.tokenizer.token(id - self._offset) if id < self.size else lent[id - self.size]
         return token.removeprefix(" ") or "␣"
 
 
@@ -123,7 +131,33 @@ class PairCoder:
     ) -> None:
         self.source, self.target, self.facts = Side(source), Side(target), dict(facts)
         self.beginnings = beginnings
-        self.copies = _copies(self.source, self.target)
+        self._own = _ids(self.target)
+        self.copies = _copies(self.source, self._own)
+
+    def copied(self, text: str, ids: Ids) -> tuple[Ids, list[str]]:
+        """For each token of a source its id as a target; the texts of those from the vocabulary's size on.
+
+        ids: of the text. What the target's vocabulary lacks is numbered in its order, equal ones alike, where both
+        sides have the same kind of tokens; elsewhere it is -1, as a piece of one kind is none of another.
+        """
+        found = self.copies[ids]
+        lacking = np.flatnonzero(found < 0)
+        lent: dict[str, int] = {}
+        if len(lacking) and self.source.tokenizer.kind == self.target.tokenizer.kind in PIECES:
+            pieces = self.source.pieces(text)
+            for place in lacking.tolist():
+                own = self._own.get(pieces[place].encode("utf-8", "surrogateescape"))
+                found[place] = own if own is not None else self.target.size + lent.setdefault(pieces[place], len(lent))
+        return found, list(lent)
+
+    def borrowed(self, text: str, ids: Ids, lent: Sequence[str]) -> Ids:
+        """The ids of a target, with those of what its source lends (`copied`) in place of unknown ones."""
+        numbers = {piece: self.target.size + k for k, piece in enumerate(lent)}
+        lacking = np.flatnonzero(ids == UNKNOWN)
+        found, pieces = ids.copy(), self.target.pieces(text) if len(lacking) else []
+        for place in lacking.tolist():
+            found[place] = numbers.get(pieces[place], UNKNOWN)
+        return found
 
     @property
     def shared(self) -> bool:
@@ -209,8 +243,12 @@ def _vocabulary(texts: Sequence[str], kind: str, options: PairOptions, side: str
     return tokenizer
 
 
-def _copies(source: Side, target: Side) -> Ids:
-    own = {symbol: id + target._offset for id, symbol in enumerate(target.tokenizer.symbols)}
+def _ids(side: Side) -> dict[bytes, int]:
+    symbols = enumerate(side.tokenizer.symbols)
+    return {symbol: id + side._offset for id, symbol in symbols if id != side.tokenizer.unknown}
+
+
+def _copies(source: Side, own: Mapping[bytes, int]) -> Ids:
     found = np.full(source.size, -1, np.int64)
     for id, symbol in enumerate(source.tokenizer.symbols):
         if id != source.tokenizer.unknown:

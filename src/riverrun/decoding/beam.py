@@ -180,7 +180,7 @@ class _Search:
         gain = log_p = constrain(log_p, self.constraints, position, limit, forced, rows.history)
         prior = rows.prior
         if self.prior and prior is not None:
-            log_q, prior = self.prior.model.step(prior, token)
+            log_q, prior = self.prior.model.step(prior, token, log_p.shape[1])
             gain = log_p - self.prior.weight * log_q.clamp(min=IMPOSSIBLE)
             if position + 1 == self.prior.tokens:
                 prior = None

@@ -52,7 +52,7 @@ def inputs(
 ) -> Inputs:
     """One batch of sources.
 
-    sources: ids of each. copies: for each the ids of its tokens in the target's vocabulary, -1 where they have none.
+    sources: ids of each. copies: for each the ids of its tokens as targets, as in PairBatch.
     prefixes: the tokens with which each target begins, without BEGIN. places: 0, 1, ... where not given.
 
     >>> inputs([[3, 4], [5]]).source.data.tolist()

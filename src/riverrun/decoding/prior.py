@@ -109,15 +109,18 @@ class Beginnings:
         """[1] node ids, the root: what a search repeats; -1 is a beginning that never came."""
         return torch.full((1,), ROOT)
 
-    def step(self, state: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
-        """ln of how much rarer each next token makes the beginning, [R, V]; the nodes after `token`, [R]."""
-        nodes, device = state.cpu().numpy(), token.device
-        keys = nodes * self._size + token.cpu().numpy()
+    def step(self, state: Tensor, token: Tensor, width: int = 0) -> tuple[Tensor, Tensor]:
+        """ln of how much rarer each next token makes the beginning, [R, V]; the nodes after `token`, [R].
+
+        width: of the first, where it is more than V: tokens that were copied begin no other target.
+        """
+        nodes, ids, device = state.cpu().numpy(), token.cpu().numpy(), token.device
+        keys = nodes * self._size + ids
         at = np.searchsorted(self._keys, keys)
-        known = (nodes >= 0) & (self._keys[at] == keys)
+        known = (nodes >= 0) & (ids < self._size) & (self._keys[at] == keys)
         after = np.where(nodes == ROOT, 0, np.where(known, at + 1, -1))  # BEGIN leads to node 0
         places, inverse = np.unique(after, return_inverse=True)
-        rows = np.zeros((len(places), self._size))
+        rows = np.zeros((len(places), max(width, self._size)))
         for row, node in zip(rows, places, strict=True):
             if node < 0:
                 continue

@@ -36,7 +36,8 @@ class Transducer(Protocol):
         """One token further.
 
         token: [B K] int64, the token before: BEGIN, then those that were chosen; K rows for each row of the memory.
-        Returns the log-probabilities of the next token, [B K, V]; the state after it was read; and how much each source
+        Returns the log-probabilities of the next token, [B K, V] (wider where tokens are copied that the vocabulary
+        lacks); the state after it was read; and how much each source
         position was attended to, [B K, S], zero at padding, each row summing to 1, or None for a model that has no
         attention.
         """

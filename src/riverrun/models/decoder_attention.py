@@ -22,7 +22,7 @@ class Memory(NamedTuple):
     lengths: [B], of the sources.
     values: [B, S, m], the encoder's outputs, zero at padding; keys: [B, S, a], the same as the score wants them;
     mask: [B, S] bool, True where a source goes on. None without attention; a mask also where all sources are as long.
-    copies: [B, S], the id of each source token in the target's vocabulary; None where nothing is copied.
+    copies: [B, S], the id of each source token as a target, as in PairBatch; None where nothing is copied.
     """
 
     initial: State

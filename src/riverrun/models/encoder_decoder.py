@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from riverrun.cells.cell import Cell
-from riverrun.data.pair_batch import BEGIN, PairBatch
+from riverrun.data.pair_batch import BEGIN, UNKNOWN, PairBatch
 from riverrun.errors import OptionError, UsageError
 from riverrun.layers.masks import dropout
 from riverrun.layers.stack import State
@@ -125,11 +125,27 @@ class EncoderDecoder(nn.Module):
         places = valid.flatten().nonzero()[:, 0]  # [N], the valid positions
         wanted = reading if self.gate is not None else reading._replace(embedded=None, weights=None)
         logits = self.predict(map_state(lambda v: v.flatten(0, 1).index_select(0, places), wanted), memory, places)
-        total, nats = cross_entropy(logits, targets.flatten()[places], self.options.label_smoothing)
+        total, nats = self._cross_entropy(logits, targets.flatten()[places])
         if self.options.coverage and self.options.coverage_loss:
             assert reading.weights is not None
             total = total + self.options.coverage_loss * repeated(reading.weights, valid)
         return Loss(total, batch.tokens, nats, None)
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        smoothing = self.options.label_smoothing
+        if self.gate is None or not smoothing:
+            return cross_entropy(logits, targets, smoothing)
+        total, nats = cross_entropy(logits, targets)  # smoothed over the vocabulary, and not over what a source lends
+        return (1 - smoothing) * total - smoothing * logits[:, : self.vocabulary].mean(-1).sum(), nats
+
+    def embedded(self, token: Tensor) -> Tensor:
+        """The vectors of target ids; what was copied and has no id in the vocabulary is read as unknown."""
+        vectors: Tensor = self.target_embedding(self.known(token))
+        return vectors
+
+    def known(self, token: Tensor) -> Tensor:
+        """Target ids, UNKNOWN in place of those from the vocabulary's size on."""
+        return token if self.gate is None else token.masked_fill(token >= self.vocabulary, UNKNOWN)
 
     def remember(self, source: Sequences, copies: Tensor | None = None, encoder: Encoder | None = None) -> Memory:
         """The sources as the decoder sees them, with gradient. source: [S, B] ids. copies: as in PairBatch.
@@ -174,7 +190,7 @@ class EncoderDecoder(nn.Module):
         """
         if self.options.feeds_back or (self.training and self.options.scheduled_sampling):
             return self._read_by_steps(memory, inputs)
-        embedded = self.target_embedding(inputs.data)  # [T, B, E]
+        embedded = self.embedded(inputs.data)  # [T, B, E]
         output = self.decoder(Sequences(embedded, inputs.lengths), memory.initial).output  # [T, B, n]
         if self.attention is None:
             return Reading(embedded, output, None, None, None)
@@ -208,7 +224,7 @@ class EncoderDecoder(nn.Module):
         return torch.multinomial(logits.softmax(-1), 1)[:, 0]
 
     def predict(self, reading: Reading, memory: Memory, places: Tensor) -> Tensor:
-        """Logits [N, V] of N readings; with copying they are log-probabilities.
+        """Logits [N, V] of N readings; with copying they are log-probabilities, [N, V + K] (copying.py).
 
         places: [N], where in [T, B] each stands, counted row by row, so that places % B is its source.
         """
@@ -251,7 +267,7 @@ class EncoderDecoder(nn.Module):
 
     def advance(self, recur: Recur, memory: Memory, state: DecoderState, token: Tensor) -> tuple[Reading, DecoderState]:
         """One step over `token` [B K], the one before; `recur` runs the decoder's recurrent stack."""
-        embedded = self.target_embedding(token)  # [B K, E]
+        embedded = self.embedded(token)  # [B K, E]
         if self.attention is None:
             output, recurrent = recur(embedded, state.recurrent)
             return Reading(embedded, output, None, None, None), state._replace(recurrent=recurrent)

@@ -70,7 +70,7 @@ class EncoderDecoderOptions(RecurrentOptions):
     )
     copy: bool = option(
         False,
-        "let tokens of the source be copied (pointer-generator, See et al. 2017)",
+        "let tokens of the source be copied, unknown ones too (pointer-generator, See et al. 2017)",
         acts={"attention": (*LUONG, "additive")},
     )
     bidirectional: bool = option(True, "let the encoder read in both directions")

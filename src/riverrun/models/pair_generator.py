@@ -118,7 +118,7 @@ class PairGenerator:
         self, memory: Memory, state: DecoderState, token: Tensor
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """The model's own step on packed weights."""
-        decoder = self._decoder
+        decoder, token = self._decoder, self._model.known(token)
         recur = self._streamer.step if decoder is None else lambda _, before: decoder.step(token, before)
         reading, state = self._model.advance(recur, memory, state, token)
         places = torch.arange(len(token), device=token.device) // (len(token) // len(memory.lengths))

@@ -40,10 +40,10 @@ def sections(**options: Any) -> dict[str, Any]:
     return resolve(TASK.sections, values)
 
 
-def taught(**options: Any) -> Taught:
+def taught(pairs: tuple[list[str], list[str]] = (SOURCES, TARGETS), **options: Any) -> Taught:
     """A model after a few steps. Every fifth pair is the training part's, too, so that it learns soon."""
     chosen = sections(**options)
-    prepared = TASK.prepare(given(SOURCES, TARGETS, chosen["data"]), chosen)
+    prepared = TASK.prepare(given(*pairs, chosen["data"]), chosen)
     torch.manual_seed(0)
     model = TASK.model(chosen["model"], prepared.coder)
     fit(model, TASK.batches(prepared, chosen["training"]), chosen["training"], evaluate=lambda: 0.0)

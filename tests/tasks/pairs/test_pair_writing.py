@@ -104,6 +104,28 @@ def test_no_longer_beginning_is_asked_for_than_was_kept() -> None:
         best(made, ["ab"], generic_tokens=7)
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_word_that_was_never_seen_is_copied(beam: int) -> None:
+    names = [f"w{n}" for n in range(400)]
+    made = taught(
+        pairs=([f"call {name} now" for name in names], [f"hello {name}" for name in names]),
+        source_tokens="spaces",
+        target_tokens="spaces",
+        min_count=2,
+        copy=True,
+        generic_penalty=0.1,
+    )
+    found = best(made, ["call Zoë now", "call w7 now"], beam=beam)
+    assert [target.text for target in found] == ["hello Zoë", "hello w7"]
+    assert found[0].tokens == ["hello", "Zoë"]
+    alone = best(made, ["call Zoë now"], beam=beam)[0]
+    assert alone.log_p == pytest.approx(found[0].log_p, abs=1e-4)
+    facts, _ = made.prepared.peek()
+    assert "<unk>" in dict(facts["target"])
+    hot = Sampling(temperature=50.0)
+    write(made.model, made.prepared.coder, ["call a b c d", "call w7"], Decoding(), best=20, sampling=hot)
+
+
 def test_sub_words_that_break_a_line_do_not() -> None:
     coder = learn(SOURCES, TARGETS, "tsv", PairOptions(target_tokens="bpe"))
     tokens = tuple(int(id) for id in coder.target.encode(["A\n\tB\u2028"]).ids)

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from riverrun.data import pair_coder, pairs
 from riverrun.data.pair_arrays import PairArrays
+from riverrun.data.pair_batch import UNKNOWN
 from riverrun.data.pair_coder import PairCoder
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_splits import PairSplits, split
@@ -98,7 +101,8 @@ class Prepared:
             ("source", self.coder.source, self.train.source),
             ("target", self.coder.target, self.train.target),
         ):
-            counts = Counter(texts.ids.tolist()).most_common(COMMON)
+            known = np.where(texts.ids < side.size, texts.ids, UNKNOWN)  # what is copied may be beyond
+            counts = Counter(known.tolist()).most_common(COMMON)
             facts[name] = [(side.tokens([id])[0], count) for id, count in counts]
             lines.append(f"{name:<10} " + "  ".join(f"{token!r} {count:,}" for token, count in facts[name]))
         train = self.splits.train

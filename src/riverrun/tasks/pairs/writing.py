@@ -61,15 +61,17 @@ def write(
     device = next(model.parameters()).device
     search = _search(model.generator(), coder, decoding, best, sampling, attention)
     encoded = coder.source.encode(sources).apart()
+    copied = [coder.copied(*one) for one in zip(sources, encoded, strict=True)] if options.copy else []
     begins = coder.target.encode([prefix]).ids if prefix else None
     found = in_batches(
         search,
         encoded,
-        copies=[coder.copies[ids] for ids in encoded] if options.copy else None,
+        copies=[found for found, _ in copied] if options.copy else None,
         prefixes=[begins] * len(sources) if begins is not None else None,
         device=device,
     )
-    return [[_target(coder, hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+    lent = [texts for _, texts in copied] or [list[str]() for _ in sources]
+    return [[_target(coder, one, texts) for one in several] for several, texts in zip(found, lent, strict=True)]
 
 
 def _search(
@@ -117,11 +119,12 @@ def _prior(coder: PairCoder, decoding: Decoding) -> Prior | None:
     )
 
 
-def _target(coder: PairCoder, hypothesis: Hypothesis) -> Target:
+def _target(coder: PairCoder, hypothesis: Hypothesis, lent: Sequence[str] = ()) -> Target:
+    """lent: the texts of what the source lends (PairCoder.copied)."""
     tokens = hypothesis.tokens
     return Target(
-        one_line(coder.target.decode(tokens)),  # sub-words can write any byte when they are drawn
-        coder.target.tokens(tokens),
+        one_line(coder.target.decode(tokens, lent)),  # sub-words can write any byte when they are drawn
+        coder.target.tokens(tokens, lent),
         hypothesis.log_p,
         hypothesis.score,
         hypothesis.attention,
