@@ -42,7 +42,9 @@ class LabelledOptions:
         choices=KINDS,
     )
     lower: bool = option(False, "read capital letters as small ones")
-    longest: int = option(0, "read a text's first so many tokens alone (0: all of it)", least=0)
+    longest: int = option(
+        0, "read a text's first so many tokens alone (0: all of it, if it has at most 20,000)", least=0
+    )
     vocabulary: int = option(
         0,
         "most tokens in the vocabulary; 0: no limit for chars, 20000 words, 4096 bpe units",

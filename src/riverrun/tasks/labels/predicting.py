@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,21 @@ def probabilities(model: Classifier, coder: LabelCoder, texts: Sequence[str]) ->
     return scores(model, coder.part([Example(text, coder.labels.names[:1]) for text in texts])).probabilities
 
 
-def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: Given, *, top: int) -> Predicted:
+def predict(
+    model: Classifier,
+    coder: LabelCoder,
+    data: LabelledOptions,
+    given: Given,
+    *,
+    top: int,
+    skip_bad_rows: bool = False,
+) -> Predicted:
     """One row a text, separated by tabs: the likeliest labels, each with its probability, then the text.
 
     A text that was typed is one; of a file each line is one, or each row of a table (.csv, .tsv, .jsonl).
+    skip_bad_rows: drop and count rows that are no text, as also where the model's own data were read so.
     """
-    texts, dropped = texts_of(given, coder, data)
+    texts, dropped = texts_of(given, coder, replace(data, skip_bad_rows=skip_bad_rows or data.skip_bad_rows))
     found = probabilities(model, coder, texts)
     names, top = coder.labels.names, min(top, len(coder.labels.names))
     best = np.argsort(-found, axis=1, kind="stable")[:, :top]  # [N, top]
@@ -47,7 +57,8 @@ def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: 
     for item in result:
         cells = [cell for one in item["labels"] for cell in (_cell(one["label"]), f"{one['probability']:.4f}")]
         rows.append("\t".join([*cells, _cell(item["text"])]) + "\n")
-    notes = [f"{len(dropped):,} bad rows were dropped, the first because {dropped[0]}"] if dropped else []
+    count = f"{len(dropped):,} bad {'row was' if len(dropped) == 1 else 'rows were'}"
+    notes = [f"{count} dropped, the first because {dropped[0]}"] if dropped else []
     unknown = coder.tokenizer.unknown
     if unknown is not None and texts:
         ids = [coder.ids(text) for text in texts]
@@ -59,7 +70,7 @@ def predict(model: Classifier, coder: LabelCoder, data: LabelledOptions, given: 
 
 
 def texts_of(given: Given, coder: LabelCoder, data: LabelledOptions) -> tuple[list[str], list[str]]:
-    """The texts of what was given, and why rows were dropped, where the model's own data were read so.
+    """The texts of what was given, and why rows were dropped, where bad ones are.
 
     Lines end as those that were learnt from do, at a newline alone. Raises DataError, with file and line, for what is
     no text.
@@ -74,9 +85,9 @@ def texts_of(given: Given, coder: LabelCoder, data: LabelledOptions) -> tuple[li
         if wrong is None:
             texts.append(row.text.strip())
         elif data.skip_bad_rows:
-            dropped.append(f"{given.name}:{row.line}: {wrong}")
+            dropped += [f"{given.name}:{row.line}: {wrong}"] * row.lines
         else:
-            raise DataError(f"{given.name}:{row.line}: {wrong}. Mend the row.")
+            raise DataError(f"{given.name}:{row.line}: {wrong}. Mend the row, or drop such (--skip-bad-rows).")
     return texts, dropped
 
 
