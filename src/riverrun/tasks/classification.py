@@ -30,6 +30,7 @@ class Prediction:
     """What `predict` can be told."""
 
     top: int = option(3, "how many labels to name, the likeliest first", least=1)
+    skip_bad_rows: bool = option(False, "drop and count rows that are no text, instead of stopping")
 
     def __post_init__(self) -> None:
         check(self)
@@ -142,7 +143,7 @@ def _predict(
 ) -> Predicted:
     from riverrun.tasks.labels.predicting import predict
 
-    return predict(model, coder, sections["data"], given, top=options.top)
+    return predict(model, coder, sections["data"], given, top=options.top, skip_bad_rows=options.skip_bad_rows)
 
 
 def _card(prepared: Prepared) -> tuple[str, str]:
