@@ -59,6 +59,14 @@ def test_a_third_column_is_passed_over_only_where_it_says_who_wrote_the_pair() -
         tab("Go.\tVa !\t3\n")
 
 
+def test_a_csv_may_have_semicolons_and_a_tsv_has_no_quotes() -> None:
+    [row] = csv_rows(iter(["source;target\n", "a, b;c\n"]), "t.csv", "", "")
+    assert (row.source, row.target) == ("a, b", "c")
+    assert tab('a\tb\n"c\n')[1].wrong == (
+        "expected 2 columns as in the first line, got 1; a .tsv has no quotes, so put them into a .csv"
+    )
+
+
 def test_rows_of_another_width_are_wrong_and_the_rest_goes_on() -> None:
     rows = tab("a\tb\nc\nd\te\tf\ng\th\n")
     assert sides(rows) == [("a", "b"), ("g", "h")]

@@ -1,19 +1,18 @@
 """Tables of pairs: .tsv with a header or without one, .csv with one, and JSON lines with two fields.
 
-CSV is as Python's csv module reads it (RFC 4180). TSV has no quoting, as its media type has it, so that a sentence may
+CSV is as tables.py reads it. TSV has no quoting, as its media type has it, so that a sentence may
 begin with a quotation mark. A column is named by its header, or by its number, from 1 on.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from riverrun.data.pair_rows import PairRow, Rows, short
 from riverrun.data.sides import are_sides
-from riverrun.data.tables import part_of
+from riverrun.data.tables import part_of, table_of
 from riverrun.errors import DataError, nearest
 
 # What the third column of a file of sentence pairs from manythings.org begins with.
@@ -112,24 +111,14 @@ def tab_columns(cells: Sequence[str], name: str, source: str, target: str) -> Co
 
 def csv_rows(lines: Iterator[str], name: str, source: str, target: str) -> Rows:
     """The pairs of a .csv file with a header. Raises DataError where the header lacks a column."""
-    if csv.field_size_limit() < 1 << 30:  # 131,072 is too few for a document; csv has one limit for all
-        csv.field_size_limit(1 << 30)
-    reader = csv.reader(lines, strict=True)
-    try:
-        header = next(reader, [])
-    except csv.Error as error:
-        raise DataError(f"{name}:1: expected a header with the names of the columns ({error}).") from None
+    table = table_of(lines, name, ".csv")
+    header = table.header or []
     columns = _named(header, name, (source or "source", target or "target"))
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            yield PairRow(reader.line_num, wrong=f"not a row of a table ({error})")
-            continue
-        if row is None:
-            return
-        if row:  # else a blank line
-            yield _row(reader.line_num, row, columns)
+    for record in table.records:
+        if record.wrong is not None:
+            yield PairRow(record.line, wrong=record.wrong)
+        else:
+            yield _row(record.line, [record.values[column] for column in header], columns)
 
 
 def _cells(line: str) -> list[str]:
@@ -160,6 +149,8 @@ def _split(header: Sequence[str]) -> int | None:
 def _row(number: int, cells: Sequence[str], columns: Columns) -> PairRow:
     if len(cells) != columns.width:
         where = "as in the header" if columns.header else "as in the first line"
-        return PairRow(number, wrong=f"expected {columns.width} columns {where}, got {len(cells)}")
+        quoted = any(cell.startswith('"') for cell in cells)
+        hint = "; a .tsv has no quotes, so put them into a .csv" if quoted else ""
+        return PairRow(number, wrong=f"expected {columns.width} columns {where}, got {len(cells)}{hint}")
     part, wrong = part_of(cells[columns.split] if columns.split is not None else "")
     return PairRow(number, cells[columns.source], cells[columns.target], part, wrong=wrong)
