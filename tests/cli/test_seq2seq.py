@@ -39,7 +39,13 @@ def test_pairs_from_standard_input_are_kept_and_can_be_measured_again(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ROWS.encode())))
     assert riverrun("train", "-", "--task", "seq2seq", *SMALL, "--steps", "2", "-o", "run").code == 0
     assert len(list((tmp_path / "run" / "input").iterdir())) == 1
-    assert riverrun("eval", "run", "--no-baselines").code == 0
+    before = (tmp_path / "run" / "eval" / "metrics.json").read_bytes()
+    done = riverrun("eval", "run", "--no-baselines", "--beam", "2")
+    assert "left as they are" in done.out
+    assert (tmp_path / "run" / "eval" / "metrics.json").read_bytes() == before
+    done = riverrun("eval", "run")
+    assert done.code == 0
+    assert sum(line.startswith("verdict    ") for line in done.out.splitlines()) >= 1
 
 
 def test_the_configuration_of_a_run_repeats_it(riverrun: Riverrun, tmp_path: Path) -> None:

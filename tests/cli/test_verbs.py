@@ -228,6 +228,23 @@ def test_eval_repeats_the_figures_of_training(riverrun: Riverrun, run: Path) -> 
     assert (run / "report.html").is_file()
 
 
+def test_eval_in_another_way_than_the_run_s_writes_nothing(riverrun: Riverrun, run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    done = riverrun("eval", "run", "--no-baselines", "--window", "4")
+    assert done.code == 0, done.err
+    assert "not by the run's own options: its eval/ and report.html are left as they are." in done.out
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_run_that_cannot_be_written_is_told_before_it_is_measured(riverrun: Riverrun, run: Path) -> None:
+    shutil.rmtree(run / "eval")
+    (run / "eval").write_text("")
+    done = riverrun("eval", "run")
+    assert done.code == 3
+    assert "eval: cannot be written" in done.err
+    assert "evaluating" not in done.out
+
+
 def test_eval_of_another_text_writes_nothing(riverrun: Riverrun, run: Path, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("the 1 dogs sat on the 2 cats.\n" * 20)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}

@@ -76,7 +76,7 @@ def findings(run: RunRecord) -> list[Finding]:
     """Everything there is to say about a language model's run, the most important first."""
     own, others = own_result(run.metrics), baselines(run.metrics)
     said = [
-        _against_baselines(own, others),
+        against_baselines(own, others),
         _fit(run),
         _still_learning(run),
         _state(run.metrics),
@@ -92,7 +92,7 @@ def training_findings(run: RunRecord) -> list[Finding]:
     return [finding for finding in (_fit(run), _still_learning(run), _trouble(run)) if finding is not None]
 
 
-def _against_baselines(own: Result | None, others: Sequence[Result]) -> Finding | None:
+def against_baselines(own: Result | None, others: Sequence[Result]) -> Finding | None:
     if own is None or not others:
         return None
     best = others[0]
