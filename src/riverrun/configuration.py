@@ -281,7 +281,7 @@ def render(configuration: Configuration) -> str:
         "# A riverrun run, resolved. `riverrun train -c run.toml` repeats it.",
         line("format", FORMAT),
         line("task", configuration.task),
-        "# No file means the text that every Python carries.",
+        *([] if configuration.files else ["# No file means the text that every Python carries."]),
         "files = [" + ", ".join(line("f", file).removeprefix("f = ") for file in configuration.files) + "]",
     ]
     section = ""

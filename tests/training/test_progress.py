@@ -59,6 +59,21 @@ def test_figures_are_nats_bits_per_character_and_perplexity():
     assert "1,234 tokens/s" in text
 
 
+def test_what_is_counted_has_its_own_word():
+    text = shown(step(50), END, unit="texts")
+    assert "1,234 texts/s" in text
+    assert "5,000 texts" in text
+
+
+def test_samples_that_follow_one_another_are_kept_and_the_last_one_is_shown():
+    kept = []
+    samples = [{"event": "sample", "step": n, "seconds": float(10 * n), "text": f"text {n}"} for n in range(1, 8)]
+    text = shown(*samples, END, keep=kept.append)
+    assert [n for n in range(1, 8) if f"text {n}\n" in text] == [1, 4, 7]
+    assert sum("text" in line for line in kept) == 7
+    assert shown(*samples[:6], END).count("text 6\n") == 1
+
+
 def test_the_time_left_is_that_of_the_rest_of_the_budget():
     assert "2:30 left" in shown(step(25, seconds=50.0))
     assert "left" not in shown(step(100, seconds=200.0))

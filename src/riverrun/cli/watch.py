@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from riverrun import tasks
 from riverrun.cli.voice import Voice
 from riverrun.pipeline.finish import finish
 from riverrun.pipeline.train import Assembled, Trained, recorders
@@ -32,7 +33,12 @@ class Watcher:
         self._reading.close()
         if distributed.ranks().rank != 0:
             return None  # rank 0 speaks for all
-        self.progress = Progress(self.voice.stream, characters=assembled.prepared.characters, keep=self.voice.keep)
+        self.progress = Progress(
+            self.voice.stream,
+            unit=tasks.find(assembled.configuration.task).unit,
+            characters=assembled.prepared.characters,
+            keep=self.voice.keep,
+        )
         if run is None:
             return self.progress
         self.voice.say(f"run        {run.path}")
@@ -55,7 +61,7 @@ class Watcher:
             "run": str(trained.run.path),
             "stopped": trained.result.stopped,
             "steps": trained.result.steps,
-            "tokens": trained.result.tokens,
+            tasks.find(trained.configuration.task).unit: trained.result.tokens,
             "seconds": trained.result.seconds,
             "nats": trained.result.nats,
         }

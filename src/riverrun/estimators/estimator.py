@@ -114,7 +114,7 @@ class Estimator(ABC):
         def events(assembled: Assembled, folder: RunFolder | None) -> Any:
             from riverrun.training.log import fan_out
 
-            shown = Progress(characters=assembled.prepared.characters)
+            shown = Progress(unit=tasks.find(self.task).unit, characters=assembled.prepared.characters)
             progress.append(shown)
             if folder is None:
                 return shown if self.verbose else None
@@ -171,13 +171,13 @@ class Estimator(ABC):
 
     @property
     def metrics_(self) -> dict[str, Any]:
-        """What training measured: steps, tokens, seconds, nats of the training part, the best validation loss."""
+        """What training measured: steps, tokens (words, texts), seconds, nats of training, the best validation loss."""
         if self._trained is None:
             raise UsageError("metrics_: this model was loaded, not fitted.")
         result = self._trained.result
         return {
             "steps": result.steps,
-            "tokens": result.tokens,
+            tasks.find(self.task).unit: result.tokens,
             "seconds": result.seconds,
             "nats": result.nats,
             "best_validation_nats": result.best,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from riverrun import tasks
 from riverrun.configuration import Configuration, flatten
 from riverrun.pipeline.train import Assembled, assemble, describe, kernels
 from riverrun.tasks.task import Corpus
@@ -32,6 +33,8 @@ def _facts(assembled: Assembled, reason: str) -> tuple[dict[str, Any], list[str]
     counts += [training.epochs * epoch] if training.epochs else []
     counts += [training.minutes * 60 / seconds] if training.minutes else []
     steps = min(counts)
+    unit = tasks.find(configuration.task).unit
+    epochs, minutes = steps / epoch, steps * seconds / 60
     memory = sum(p.numel() * p.element_size() for p in assembled.model.parameters())
     facts = {
         "task": configuration.task,
@@ -45,17 +48,26 @@ def _facts(assembled: Assembled, reason: str) -> tuple[dict[str, Any], list[str]
         "precision": assembled.precision.name,
         "seconds_per_step": seconds,
         "steps": round(steps),
-        "epochs": steps / epoch,
-        "minutes": steps * seconds / 60,
+        "epochs": epochs,
+        "minutes": minutes,
     }
     lines = [
         *describe(assembled, reason),
         f"size       {memory / 2**20:.1f} MiB of weights; with gradients and AdamW four times as much",
-        f"estimate   {seconds:.3g} s a step, {tokens / seconds:,.0f} tokens/s: {steps:,.0f} steps, "
-        f"{steps / epoch:.2g} epochs, {steps * seconds / 60:.3g} minutes (evaluation and baselines not counted)",
+        f"estimate   {seconds:.3g} s a step, {tokens / seconds:,.0f} {unit}/s: {steps:,.0f} steps, "
+        f"{_short(epochs)} epochs, {_short(minutes)} minutes (evaluation and baselines not counted)",
         "dry run: nothing was written.",
     ]
     return facts, lines
+
+
+def _short(number: float) -> str:
+    """Two digits, or all that stand before the point.
+
+    >>> _short(0.123), _short(139.6)
+    ('0.12', '140')
+    """
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def per_step(assembled: Assembled) -> tuple[float, float, float]:

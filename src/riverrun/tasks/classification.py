@@ -177,5 +177,6 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
+    unit="texts",
     report=("scores", "curves", "baselines", "confusion", "calibration", "mistakes", "importance"),
 )

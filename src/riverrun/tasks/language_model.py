@@ -213,5 +213,6 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
+    unit="tokens",
     report=("figures", "curves", "baselines", "novelty", "samples", "surprise"),
 )

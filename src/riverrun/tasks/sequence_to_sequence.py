@@ -176,5 +176,6 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
+    unit="tokens",
     report=("scores", "curves", "baselines", "lengths", "alignments", "mistakes", "samples"),
 )

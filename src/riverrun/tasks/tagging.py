@@ -199,5 +199,6 @@ TASK = Task(
     prediction=Prediction,
     predict=_predict,
     card=_card,
+    unit="words",
     report=("scores", "curves", "baselines", "confusion", "mistakes"),
 )

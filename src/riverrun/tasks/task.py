@@ -158,5 +158,7 @@ class Task:
     """(model, coder, sections, given, options of prediction) -> Predicted."""
     card: Callable[..., tuple[str, str]]
     """prepared -> title and use of the model card."""
+    unit: str
+    """What training counts, in the plural: tokens, words, texts."""
     report: tuple[str, ...]
     """The parts of report.html, in order."""

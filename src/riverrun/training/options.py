@@ -68,8 +68,8 @@ class TrainingOptions(ABC):
     def __post_init__(self) -> None:
         for name in ("minutes", "steps", "epochs", "patience", "evaluate_every", "sample_every", "checkpoint_every"):
             self._check(name, "0 or more", getattr(self, name) >= 0)
+        self._check("lr", "a number above 0", self.lr > 0)
         for name in (
-            "lr",
             "momentum",
             "weight_decay",
             "warmup",

@@ -11,12 +11,14 @@ from typing import Any, TextIO
 
 Event = dict[str, Any]
 FIRST_LINE, LONGEST_PAUSE = 1.0, 30.0  # seconds between plain lines: each pause is 1.5 times the one before
+SAMPLES = 30.0  # seconds between samples that are shown; the first and the last always are
 
 
 class Progress:
     """Shows events: loss in nats, bits per character and perplexity, tokens a second, time left, samples.
 
     stream: where to; a bar where it is a terminal, else plain lines. Standard error by default.
+    unit: what is counted, in the plural.
     characters: how many characters a token stands for, for the bits per character (1 for a character model); None:
         what is predicted is no text, and only nats are shown.
     keep: is given every plain line, for a transcript, bar or not.
@@ -32,11 +34,13 @@ class Progress:
         self,
         stream: TextIO | None = None,
         *,
+        unit: str = "tokens",
         characters: float | None = 1.0,
         keep: Callable[[str], None] | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._characters, self._keep = characters, keep
+        self._unit, self._characters, self._keep = unit, characters, keep
+        self._next_sample, self._sample = 0.0, ""  # one that has not been shown
         self._pause, self._next_line = FIRST_LINE, 0.0
         self._bar: Any = None
         self._task: Any = None
@@ -65,7 +69,7 @@ class Progress:
                 best = " (best so far)" if event.get("best") else ""
                 self._line(f"step {event['step']:,}: validation {self.figures(event['valid_nats'])}{best}")
             case "sample":
-                self._line(f"step {event['step']:,}: sample\n{printable(event['text'])}\n")
+                self._show(f"step {event['step']:,}: sample\n{printable(event['text'])}\n", event["seconds"])
             case "skipped":
                 self._line(
                     f"step {event['step']:,}: batch at position {event['position']:,} skipped: loss {event['nats']}, "
@@ -100,9 +104,9 @@ class Progress:
         fraction = min(event["fraction"], 1.0)
         left = event["seconds"] * (1 - fraction) / fraction if fraction else 0.0
         text = (
-            f"{self.figures(event['nats'])}, {event['tokens_per_second']:,.0f} tokens/s, {clock(left)} left"
+            f"{self.figures(event['nats'])}, {event['tokens_per_second']:,.0f} {self._unit}/s, {clock(left)} left"
             if fraction < 1
-            else f"{self.figures(event['nats'])}, {event['tokens_per_second']:,.0f} tokens/s"
+            else f"{self.figures(event['nats'])}, {event['tokens_per_second']:,.0f} {self._unit}/s"
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=fraction, step=f"{event['step']:,}", text=text)
@@ -113,21 +117,31 @@ class Progress:
 
     def _end(self, event: Event) -> None:
         self.close()
+        if self._sample:
+            self._print(self._sample)
         reason = {
             "budget": "the budget is used up",
             "patience": "validation no longer improves",
             "signal": "stopped by a signal; the run can be resumed",
         }[event["stopped"]]
-        self._line(
-            f"step {event['step']:,}: end after {clock(event['seconds'])} and {event['tokens']:,} tokens: {reason}"
-        )
+        counted = f"{event['tokens']:,} {self._unit}"
+        self._line(f"step {event['step']:,}: end after {clock(event['seconds'])} and {counted}: {reason}")
+
+    def _show(self, sample: str, seconds: float) -> None:
+        """A sample, kept for the end where another one has just been shown."""
+        late = seconds >= self._next_sample
+        self._sample = "" if late else sample
+        self._next_sample = seconds + SAMPLES if late else self._next_sample
+        self._line(sample, shown=not late)
 
     def _line(self, text: str, *, shown: bool = False) -> None:
         """A plain line; `shown` where the bar shows the same."""
         if self._keep is not None:
             self._keep(text)
-        if shown:
-            return
+        if not shown:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
