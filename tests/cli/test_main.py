@@ -59,6 +59,13 @@ def test_a_flag_of_another_task_is_refused_by_name(riverrun: Riverrun, text: Pat
     assert "--crf: not an option of task lm, only of tag" in done.err
 
 
+def test_an_option_of_another_task_is_answered_with_the_like_of_this_one(riverrun: Riverrun, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("".join(f"w{i}\tv{i}\n" for i in range(9)))
+    done = riverrun("train", "pairs.tsv", "--tokens", "words")
+    assert done.code == 2
+    assert "Task seq2seq has --source-tokens and --target-tokens." in done.err
+
+
 def test_no_verb_is_a_usage_error_that_shows_the_verbs(riverrun: Riverrun) -> None:
     done = riverrun()
     assert done.code == 2

@@ -89,12 +89,12 @@ def test_nothing_and_what_is_missing_are_refused(tmp_path):
 
 
 def test_python_s_lists_are_the_same_corpus_and_can_be_kept_as_a_file(tmp_path):
-    corpus = given([["New York", "#"], ["a", "dog"]], [["B", "O"], ["O", "N"]], TagOptions(encoding="latin-1"))
+    corpus = given([["New York", "#"], ["\u3000", "dog"]], [["B", "O"], ["O", "N"]], TagOptions(encoding="latin-1"))
     assert [(one.words, one.tags) for one in corpus.sentences] == [
         (("New York", "#"), ("B", "O")),
-        (("a", "dog"), ("O", "N")),
+        (("\u3000", "dog"), ("O", "N")),
     ]
-    kept = tmp_path / "000001.tsv"
+    kept = tmp_path / "000001.txt"
     kept.write_bytes(corpus.sources[0].open().read())
     again = read([kept], corpus.options)
     assert [one.words for one in again.sentences] == [one.words for one in corpus.sentences]
@@ -109,6 +109,7 @@ def test_python_s_lists_are_the_same_corpus_and_can_be_kept_as_a_file(tmp_path):
         ([["a"], ["b\tc"]], [["X"], ["Y"]], r"sentence 2: expected a word, text without tabs .* got 'b\\tc'"),
         ([["a"]], [[""]], "sentence 1: expected a tag"),
         ([["a"]], [[None]], "sentence 1: expected a tag"),
+        ([["a"], ["-DOCSTART-", "b"]], [["X"], ["X", "X"]], "sentence 2: -DOCSTART- marks where a document begins"),
         ([], [], "no sentence in it"),
     ],
 )
@@ -143,7 +144,7 @@ def test_files_that_are_named_are_the_parts():
     assert len(parts.train) + len(parts.test) == 400
     both = split(many(), TagOptions(), valid=other, test=other)
     assert len(both.train) == 400
-    assert both.rule == "valid from the sentences given.tsv; test from the sentences given.tsv"
+    assert both.rule == "valid from the sentences given; test from the sentences given"
 
 
 def test_too_few_sentences_are_refused():

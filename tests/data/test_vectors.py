@@ -66,6 +66,16 @@ def test_a_limit_keeps_the_first_and_of_a_word_that_comes_twice_the_first_vector
     assert twice.matrix.tolist() == [[1, 2], [3, 4]]
 
 
+def test_a_file_has_so_many_as_its_first_line_says_and_what_follows_is_left(tmp_path):
+    assert read_vectors(written(tmp_path, "v.txt", text() + b"more 1 2 3\n")).words == WORDS
+    assert read_vectors(written(tmp_path, "w.txt", b"9 3\n" + text(header=False)), limit=2).words == WORDS[:2]
+
+
+def test_a_missing_file_is_told_as_one_of_vectors(tmp_path):
+    with pytest.raises(DataError, match=r"nosuch: no such file\. Give a file of word vectors"):
+        read_vectors(tmp_path / "nosuch")
+
+
 def test_a_word_is_found_as_it_is_written_or_in_lower_case():
     vectors = Vectors(words=WORDS, matrix=MATRIX)
     assert [vectors.find(word) for word in ("the", "The", "Cat", "cat", "dog")] == [1, 1, 2, 0, 0]
@@ -81,6 +91,7 @@ def test_a_word_is_found_as_it_is_written_or_in_lower_case():
         ("v.txt", b"word\n", r"v\.txt:1: expected a word and some numbers"),
         ("v.txt", b"", r"v\.txt: no vectors in it"),
         ("v.txt", b"3 0\n", r"v\.txt:1: expected the vectors' count and width"),
+        ("v.txt", b"9 3\n" + text(header=False), r"v\.txt: cut off after word 4 of 9"),
         ("v.bin", binary()[:30], r"v\.bin: cut off at word 2 of 4"),
         ("v.bin", b"2 3\na " + struct.pack("<3f", 1, float("nan"), 2), r"v\.bin: word 1 of 2: expected 3 finite"),
         ("v.npz", b"nothing", r"v\.npz: expected \.npz with the arrays"),

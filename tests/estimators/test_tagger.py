@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import riverrun
@@ -77,6 +79,13 @@ def test_a_saved_one_says_the_same(tagger, tmp_path):
 def test_what_makes_no_sense_is_told_in_a_sentence(call, said):
     with pytest.raises((DataError, UsageError), match=said):
         call()
+
+
+def test_the_score_of_spans_where_there_are_none_to_find_is_no_number():
+    words = [[the, "cat"] for the in "abcdefgh"] + [["Ann", noun] for noun in NOUNS]
+    tagger = Tagger(**SMALL).fit(words, [["O", "O"]] * 8 + [["B-PER", "O"]] * 5)
+    assert tagger.predict([["cat", "cat"]]) == [["O", "O"]]
+    assert math.isnan(tagger.score([["cat", "cat"]], [["O", "O"]]))
 
 
 def test_text_where_words_were_expected_is_refused(tagger, tmp_path):

@@ -83,12 +83,15 @@ def add_settings(parser: Parser, schemas: Mapping[str, Schema], *, leave_out: Se
 
 def given_settings(arguments: Mapping[str, Any], task: str, schemas: Mapping[str, Schema]) -> Values:
     """The layer of the command line for a task. Raises UsageError for a flag that only other tasks have."""
-    own = {setting.name for setting in settings(schemas[task])}
-    for keys in _shared(schemas).values():
+    own = {setting.name: setting.section for setting in settings(schemas[task])}
+    for section, keys in _shared(schemas).items():
         for name, owners in keys.items():
             if arguments.get(name) is not None and name not in own:
                 flag = next(iter(owners.values())).flag
-                raise UsageError(f"{flag}: not an option of task {task}, only of {', '.join(owners)} (--task).")
+                like = [each for each, its in own.items() if its == section and each.endswith(f"_{name}")]
+                like = [f"--{each.replace('_', '-')}" for each in like]
+                hint = f" Task {task} has {' and '.join(like)}." if like else ""
+                raise UsageError(f"{flag}: not an option of task {task}, only of {', '.join(owners)} (--task).{hint}")
     return from_flags(schemas[task], arguments)
 
 

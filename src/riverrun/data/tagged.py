@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from riverrun.data.conll import PROMISED, Broken, Sentence, layout, sentences
+from riverrun.data.conll import BLANKS, DOCSTART, PROMISED, Broken, Sentence, layout, sentences
 from riverrun.data.encoding import decoded, fault, lines
 from riverrun.data.labelled_split import fraction
 from riverrun.data.named_parts import member_parts
@@ -135,14 +135,18 @@ def given(X: Sequence[Sequence[str]], y: Sequence[Sequence[str]], options: TagOp
             raise DataError(f"sentence {number}: expected a tag for each of {len(words)} words, got {len(tags)}.")
         for word, tag in zip(words, tags, strict=True):
             for what, cell in (("word", word), ("tag", tag)):
-                if not isinstance(cell, str) or not cell.strip() or any(c in cell for c in "\t\r\n"):
+                if not isinstance(cell, str) or not cell.strip(BLANKS) or any(c in cell for c in "\t\r\n"):
                     raise DataError(
                         f"sentence {number}: expected a {what}, text without tabs and line ends, got {cell!r}."
                     )
+            if word.startswith(DOCSTART):
+                raise DataError(
+                    f"sentence {number}: {word} marks where a document begins, and is no word. Leave the sentence out."
+                )
             rows.append(f"{word}\t{tag}\n")
         rows.append("\n")
     data = "".join(rows).encode("utf-8", "surrogatepass")
-    source = Source("the sentences given.tsv", len(data), sha256(data), partial(io.BytesIO, data))
+    source = Source("the sentences given", len(data), sha256(data), partial(io.BytesIO, data))
     return TagCorpus([source], replace(options, column="last", encoding="utf-8"))
 
 

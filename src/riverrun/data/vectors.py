@@ -63,6 +63,8 @@ def read_vectors(path: str | Path, *, limit: int = 0) -> Vectors:
     vector.
     """
     name = str(path)
+    if not Path(path).exists():
+        raise DataError(f"{name}: no such file. Give a file of word vectors (--vectors).")
     (source,) = found if len(found := find([path])) == 1 else (None,)
     if source is None:
         raise DataError(f"{name}: expected one file of vectors, got a folder of {len(found)}. Name the file.")
@@ -110,7 +112,12 @@ def _stream(stream: IO[bytes], name: str) -> Iterator[tuple[str, Floats]]:
     if not width:
         raise DataError(f"{name}:1: expected the vectors' count and width, got {first.decode().strip()!r}.")
     if _looks_textual(buffered.peek(1 << 16)[: 1 << 16], width):
-        yield from islice(_text(buffered, name, 2, width), count)
+        found = 0
+        for pair in islice(_text(buffered, name, 2, width), count):
+            yield pair
+            found += 1
+        if found < count:
+            raise DataError(f"{name}: cut off after word {found:,} of {count:,}. Fetch the file again.")
     else:
         yield from _binary(buffered, name, count, width)
 

@@ -89,13 +89,13 @@ class Tagger(Estimator):
     def score(self, X: str | Path | Words | None = None, y: Words | None = None) -> float:
         """Accuracy on sentences and their tags, or on a CoNLL file; None: on the held-out part of what `fit` was given.
 
-        Where tags mark spans: F1, as conlleval counts it.
+        Where tags mark spans: F1, as conlleval counts it; NaN where there are none to find, and none are found.
         """
         from riverrun.data.tagged import given, read
         from riverrun.tasks.tags.results import measure_sentences
 
         if X is None:
-            return float(self._held_out()["figures"][0]["value"])
+            return _first(self._held_out())
         opened = self._fitted()
         options = opened.sections["data"]
         if isinstance(X, Path) or (isinstance(X, str) and is_path(X)):
@@ -104,8 +104,9 @@ class Tagger(Estimator):
             raise DataError("score: expected a CoNLL file that exists, or sentences and their tags (X, y).")
         else:
             corpus = given(X, y, options)
-        found = measure_sentences(opened.model, opened.coder, corpus.sentences, say=lambda line: None, train=None)
-        return float(found["figures"][0]["value"])
+        return _first(
+            measure_sentences(opened.model, opened.coder, corpus.sentences, say=lambda line: None, train=None)
+        )
 
     @property
     def classes_(self) -> list[str]:
@@ -119,3 +120,9 @@ class Tagger(Estimator):
             raise DataError("predict: expected sentences as lists of words, got text. Split it first.")
         opened = self._fitted()
         return tagged(opened.model, opened.coder, [list(sentence) for sentence in X], n)
+
+
+def _first(metrics: dict[str, Any]) -> float:
+    """The first figure; NaN where there is nothing to count."""
+    value = metrics["figures"][0]["value"]
+    return math.nan if value is None else float(value)

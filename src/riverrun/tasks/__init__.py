@@ -47,11 +47,13 @@ def find(name: str) -> Task:
 def infer(paths: Sequence[str], given: Mapping[str, Any] | None = None) -> tuple[Task, str]:
     """The task that fits the data, and the reason in a sentence. Raises UsageError where none does.
 
-    given: the options that were given, by key: what only some tasks have says that it is one of them, though the data
-    may be no text for the one that takes all. `encoding` is that of the files.
+    given: the options that were given, by key. What says how data are read, and only some tasks have, says that it is
+    one of them. `encoding` is that of the files.
     """
     given = given or {}
-    fitting = [task for task in all_tasks() if given.keys() <= {each.name for each in settings(task.sections)}]
+    known = {task.name: {each.name for each in settings({"data": task.sections["data"]})} for task in all_tasks()}
+    read = given.keys() & set().union(*known.values())
+    fitting = [task for task in all_tasks() if read <= known[task.name]]
     encoding = given.get("encoding", "utf-8")
     try:
         codecs.lookup(encoding)
@@ -60,7 +62,7 @@ def infer(paths: Sequence[str], given: Mapping[str, Any] | None = None) -> tuple
     for task in sorted((*fitting, *all_tasks()), key=lambda task: task.fallback):
         reason = task.infer(paths, encoding)
         if reason is None and len(fitting) == 1 and task is fitting[0]:
-            reason = "no other has the options that were given"
+            reason = "no other one has the options that were given"
         if reason is not None:
             return task, reason
     raise UsageError(

@@ -108,4 +108,4 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(figure: dict[str, Any]) -> str:
-    return "" if figure["low"] is None else f"{100 * figure['low']:.2f} .. {100 * figure['high']:.2f}"
+    return "" if figure["low"] is None else f"(95 %: {100 * figure['low']:.2f} .. {100 * figure['high']:.2f})"
