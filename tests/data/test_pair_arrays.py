@@ -12,7 +12,7 @@ from riverrun.data.pairs import Pairs
 random = np.random.default_rng(0)
 SOURCES = ["".join(random.choice(list("abcdef"), random.integers(1, 12))) for _ in range(57)]
 TARGETS = [" ".join(random.choice(list("UVWXYZ"), random.integers(1, 9))) for _ in range(57)]
-PAIRS = Pairs(SOURCES, TARGETS, [""] * 57, SOURCES)
+PAIRS = Pairs(SOURCES, TARGETS, [""] * 57, SOURCES, SOURCES)
 
 
 def coder() -> PairCoder:
@@ -46,7 +46,7 @@ def test_a_batch_holds_its_pairs_and_zeros() -> None:
 
 
 def test_copies_are_told_where_the_model_copies() -> None:
-    pairs = Pairs(["a b", "b c"], ["b", "c a"], ["", ""], ["", ""])
+    pairs = Pairs(["a b", "b c"], ["b", "c a"], *[["", ""]] * 3)
     made = learn(pairs.sources, pairs.targets, "scan", PairOptions())
     batch = PairArrays(pairs, made, copies=True).batch(np.array([0, 1]))
     assert batch.copies is not None
@@ -55,7 +55,7 @@ def test_copies_are_told_where_the_model_copies() -> None:
 
 
 def test_what_a_source_lends_stands_among_the_targets() -> None:
-    pairs = Pairs(["call Ann", "call Bob", "call Ann"], ["hi Ann", "hi Bob", "hi Ann"], [""] * 3, [""] * 3)
+    pairs = Pairs(["call Ann", "call Bob", "call Ann"], ["hi Ann", "hi Bob", "hi Ann"], *[[""] * 3] * 3)
     options = PairOptions(min_count=2, source_tokens="spaces", target_tokens="spaces")
     made = learn(pairs.sources, pairs.targets, "tsv", options)
     batch, plain = (PairArrays(pairs, made, copies=copies).batch(np.array([1])) for copies in (True, False))

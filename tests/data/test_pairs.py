@@ -32,7 +32,7 @@ def test_breaks_inside_a_side_become_a_space(tmp_path: Path) -> None:
 
 def test_reverse_swaps_the_sides_and_not_the_key(tmp_path: Path) -> None:
     found = corpus(tmp_path, "go\tva\n", reverse=True).pairs
-    assert found == (["va"], ["go"], [""], ["go"])
+    assert found == (["va"], ["go"], [""], ["go"], [f"{tmp_path}/a.tsv:1"])
     assert corpus(tmp_path, "go\tva\n", reverse=True, split_by="source").pairs.keys == ["va"]
     assert corpus(tmp_path, "go\tva\n", split_by="target").pairs.keys == ["va"]
 
@@ -229,6 +229,7 @@ def test_lists_that_are_no_pairs_are_told(X: list[str], y: list[str], told: str)
 
 
 def test_references_gather_the_different_targets_of_a_source() -> None:
-    pairs = Pairs(["a", "b", "a", "a"], ["x", "y", "z", "x"], [""] * 4, [""] * 4)
+    pairs = Pairs(["a", "b", "a", "a"], ["x", "y", "z", "x"], [""] * 4, [""] * 4, list("1234"))
     assert pairs.references() == {"a": ["x", "z"], "b": ["y"]}
     assert pairs.pick([1, 3]).targets == ["y", "x"]
+    assert pairs.pick([1, 3]).places == ["2", "4"]

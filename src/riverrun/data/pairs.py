@@ -33,12 +33,14 @@ Progress = Callable[[int, int], None]
 
 
 class Pairs(NamedTuple):
-    """N pairs, a list each: source, target, part ("" where nothing says it), and key: what is hashed for the split."""
+    """N pairs, a list each: source, target, part ("" where nothing says it), key: what is hashed for the split, and
+    place: the file and line."""
 
     sources: list[str]
     targets: list[str]
     parts: list[str]
     keys: list[str]
+    places: list[str]
 
     def pick(self, places: Sequence[int]) -> Pairs:
         """The pairs at those places."""
@@ -47,7 +49,7 @@ class Pairs(NamedTuple):
     def references(self) -> dict[str, list[str]]:
         """Each source once, in order, with all its different targets.
 
-        >>> Pairs(["a", "b", "a"], ["x", "y", "z"], ["", "", ""], ["", "", ""]).references()
+        >>> Pairs(["a", "b", "a"], ["x", "y", "z"], [""] * 3, [""] * 3, [""] * 3).references()
         {'a': ['x', 'z'], 'b': ['y']}
         """
         found: dict[str, dict[str, None]] = {}
@@ -148,10 +150,10 @@ def _plain(value: object) -> object:
 def _read(corpus: PairCorpus, format: str, progress: Progress | None) -> tuple[Pairs, list[FileRecord]]:
     sources, options = corpus.sources, corpus.options
     tallies = [_Tally() for _ in sources]
-    pairs, parts = Pairs([], [], [], []), member_parts(sources)
+    pairs, parts = Pairs([], [], [], [], []), member_parts(sources)
     if format == "paired":
         for row in _paired(sources, options, tallies):
-            _add(pairs, row, options)
+            _add(pairs, row, sources[0].name, options)
     else:
         before, total = 0, sum(source.size for source in sources)
         for source, tally in zip(sources, tallies, strict=True):
@@ -160,7 +162,8 @@ def _read(corpus: PairCorpus, format: str, progress: Progress | None) -> tuple[P
                     table = lines(decoded(member.stream, member.name, options.encoding, keep_bad=True))
                     rows = _rows(format, table, member.name, options)
                     for count, row in enumerate(tally.good(rows, member.name, options.skip_bad_rows)):
-                        _add(pairs, row if row.part else row._replace(part=parts.get(member.name, "")), options)
+                        row = row if row.part else row._replace(part=parts.get(member.name, ""))
+                        _add(pairs, row, member.name, options)
                         if progress is not None and count % 4096 == 0:
                             progress(min(before + member.position(), total), total)
             before += source.size
@@ -222,11 +225,12 @@ def _empty_side(row: PairRow) -> str | None:
     return None
 
 
-def _add(pairs: Pairs, row: PairRow, options: PairOptions) -> None:
+def _add(pairs: Pairs, row: PairRow, name: str, options: PairOptions) -> None:
     first, second = one_line(row.source), one_line(row.target)
     pairs.sources.append(second if options.reverse else first)
     pairs.targets.append(first if options.reverse else second)
     pairs.parts.append(row.part)
+    pairs.places.append(f"{name}:{row.line}")
     by = options.split_by
     if by == "auto":  # what the file has first, so that both directions have the same parts
         pairs.keys.append(row.key or first)

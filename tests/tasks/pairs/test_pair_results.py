@@ -129,6 +129,7 @@ def test_what_the_report_shows_is_written(spelling: Taught, tmp_path: Path) -> N
         assert len(item["weights"]) == len(item["target"])
         assert all(len(row) == len(item["source"]) for row in item["weights"])
     mistakes = run.read_json("eval/mistakes.json")["items"]
+    assert all(TARGETS[int(one["file"].removeprefix("the pairs given:")) - 1] in one["expected"] for one in mistakes)
     wrong = {row.split("\t")[0] for row in rows[1:] if row.split("\t")[1] != row.split("\t")[2]}
     assert {mistake["text"] for mistake in mistakes} == wrong
     page = report.build(tmp_path).read_text()
@@ -152,5 +153,5 @@ def test_what_is_shown_in_training_is_the_validation_pairs_kept(spelling: Taught
 
 def test_pairs_with_tokens_that_nobody_has_seen_are_measured_all_the_same(spelling: Taught) -> None:
     coder = spelling.prepared.coder
-    pairs = Pairs(["aé"], ["A É"], [""], [""])
+    pairs = Pairs(["aé"], ["A É"], [""], [""], [""])
     assert np.isfinite(nats_per_token(spelling.model, PairArrays(pairs, coder)))

@@ -35,9 +35,11 @@ NO_ATTENTION = "This model has no attention: its decoder sees the source as one 
 
 
 class Scored(NamedTuple):
-    """What was written for each different source of a part, and what was wanted. seconds: of the writing."""
+    """What was written for each different source of a part, and what was wanted. places: the file and line of each.
+    seconds: of the writing."""
 
     sources: list[str]
+    places: list[str]
     references: list[list[str]]
     targets: list[Target]
     seconds: float
@@ -90,8 +92,13 @@ def written(model: Any, coder: PairCoder, decoding: Decoding, pairs: Pairs) -> S
     began = time.perf_counter()
     targets = write(model, coder, [source for source, _ in items], decoding)
     seconds = time.perf_counter() - began
+    first = dict(zip(reversed(pairs.sources), reversed(pairs.places), strict=True))
     return Scored(
-        [source for source, _ in items], [wanted for _, wanted in items], [best for best, *_ in targets], seconds
+        [source for source, _ in items],
+        [first[source] for source, _ in items],
+        [wanted for _, wanted in items],
+        [best for best, *_ in targets],
+        seconds,
     )
 
 
@@ -227,6 +234,7 @@ def mistakes(found: Scored, score: Score) -> list[dict[str, Any]]:
             "expected": found.references[place],
             "predicted": found.targets[place].text,
             "probability": float(np.exp(found.targets[place].log_p)),
+            "file": found.places[place],
         }
         for place in worst[:MISTAKES].tolist()
         if badness[place] > 0
