@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = table(folder / "films.tsv", rows(160, 0))
     assert main(["train", str(path), "-o", str(folder / "run"), *SMALL]) == 0
     return folder / "run"
+
+
+def test_a_table_from_standard_input_is_kept_and_can_be_measured_again(
+    riverrun: Riverrun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows(60, 0))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
+    assert riverrun("train", "-", "--task", "classify", *SMALL, "-o", "piped").code == 0
+    assert [path.name for path in (tmp_path / "piped" / "input").iterdir()] == ["000001.csv"]
+    assert riverrun("eval", "piped", "--no-baselines").code == 0
 
 
 def written(run: Path, name: str) -> dict:

@@ -105,7 +105,7 @@ def test_an_option_of_several_tasks_does_not_make_text_of_other_data(tmp_path):
 
 
 def test_a_table_that_no_task_knows_is_told_with_its_columns(tmp_path):
-    with pytest.raises(UsageError, match=r"its columns are 'comment_body', 'verdict'\. Say what .*--text and --label"):
+    with pytest.raises(UsageError, match=r"its columns are 'comment_body', 'verdict', by .*--text and --label"):
         tasks.infer([a_file(tmp_path, "odd.csv", TABLE)])
     assert tasks.infer([a_file(tmp_path, "texts.csv", "text,year\nfine,1999\n")])[0].name == "lm"
 

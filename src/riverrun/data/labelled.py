@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from riverrun.data.encoding import decoded, fault, lines
-from riverrun.data.labelled_layout import HEAD, MARK, Entry, How, columns, layout
+from riverrun.data.labelled_layout import HEAD, MARK, PIPED, Entry, How, columns, layout, suffix_of
 from riverrun.data.labelled_options import LabelledOptions
 from riverrun.data.readers import FileRecord
 from riverrun.data.sources import Member, Source, find, members, reading
@@ -161,7 +161,7 @@ def _entries(paths: Sequence[str | Path]) -> tuple[list[Source], list[Entry], di
     owner: dict[str, int] = {}
     for path in paths:
         below = Path(path) if str(path) != "-" and Path(path).is_dir() else None
-        for source in find([path]):
+        for source in map(_named, find([path])):
             for member in members(source):
                 inside = member.name.removeprefix(source.name).removeprefix(":")
                 if below is not None:
@@ -178,6 +178,14 @@ def _entries(paths: Sequence[str | Path]) -> tuple[list[Source], list[Entry], di
     if not any(entry.head for entry in entries):
         raise DataError(f"{entries[0].name}: empty (0 bytes). Give texts with labels.")
     return sources, entries, owner
+
+
+def _named(source: Source) -> Source:
+    """Standard input with the suffix of the table that it begins like, so that it is read, and kept, as one."""
+    if source.name != PIPED:
+        return source
+    with source.open() as stream:
+        return source._replace(name=PIPED + suffix_of(stream.read(HEAD)))
 
 
 def _examples(member: Member, how: How, options: LabelledOptions, tally: _Tally) -> Iterator[Example]:

@@ -29,6 +29,7 @@ MARK = "__label__"
 _PACKED = (".gz", ".bz2", ".xz")
 _PLAIN = ("", ".txt", ".text")
 HEAD = 1 << 16  # bytes that are looked at
+PIPED = "standard input"
 
 TEXT_NAMES = (
     "text", "sentence", "review", "comment", "content", "message", "tweet", "body", "document", "phrase", "utterance",
@@ -234,6 +235,18 @@ def usual(header: Sequence[str], names: Sequence[str]) -> str:
     """The column that has one of the usual names, the first of them that there is; "" where none has."""
     by_name = {name.strip().lower(): name for name in reversed(header)}
     return next((by_name[name] for name in names if name in by_name), "")
+
+
+def suffix_of(head: bytes) -> str:
+    """The suffix that a table would have which begins like this; "" where it begins like none.
+
+    >>> suffix_of(b'{"text": 1}'), suffix_of(b"text,label"), suffix_of(b"Once upon a time")
+    ('.jsonl', '.csv', '')
+    """
+    first = _text(head).lstrip().partition("\n")[0]
+    if first.startswith("{"):
+        return ".jsonl"
+    return ".csv" if not _is_marked(head) and any(mark in first for mark in ",;\t") else ""
 
 
 def _is_marked(head: bytes) -> bool:

@@ -18,6 +18,8 @@ from riverrun.configuration import settings
 from riverrun.errors import OptionError, UsageError, nearest
 from riverrun.tasks.task import Task
 
+MOST = 10  # columns that are told
+
 
 def all_tasks() -> tuple[Task, ...]:
     """Every task that lies in this folder, by name. Needs no torch."""
@@ -74,11 +76,13 @@ def infer(paths: Sequence[str], given: Mapping[str, Any] | None = None) -> tuple
 def _columns(path: str, encoding: str) -> str:
     """Of a table the columns, and the options that say what they hold."""
     from riverrun.data.labelled_layout import header
+    from riverrun.data.tables import short
 
     found = header(path, encoding)
     if not found:
         return ""
+    there = ", ".join(map(short, found[:MOST])) + (" ..." if found[MOST:] else "")
     return (
-        f": its columns are {', '.join(map(repr, found))}. Say what they hold: --text and --label (classify), "
+        f": its columns are {there}, by its first line. Say what they hold: --text and --label (classify), "
         "--source-field and --target-field (seq2seq), --field (lm)"
     )
