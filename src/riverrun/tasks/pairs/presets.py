@@ -42,10 +42,10 @@ PRESETS = (
         task="seq2seq",
         summary="sentences to sentences, in sub-words",
         values={
-            "model": {"hidden": 512, "dropout": 0.3, "label_smoothing": 0.1},
-            "training": {"minutes": 60.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
+            "model": {"hidden": 256, "dropout": 0.3, "label_smoothing": 0.1},
+            "training": {"minutes": 30.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
         },
-        expected="French to English, 10 minutes on one busy core: BLEU 15 (less than one pass)",
+        expected="French to English, 30 minutes on one core: BLEU 44.3 (nearest neighbour 22.6)",
     ),
     Preset(
         name="dialogue",
