@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from riverrun.cli.main import main
+from riverrun.data.tagged import given
 from riverrun.data.vocabularies import TagCoder
 from riverrun.errors import DataError, OptionError
 from riverrun.run import RunFolder
 from riverrun.tasks import find, infer
 from riverrun.tasks.tagging import Prediction
 from riverrun.tasks.tags.predicting import recognised
+from riverrun.tasks.tags.results import confusion, mistakes
+from riverrun.tasks.tags.work import Tagged
 from riverrun.tasks.task import Given
 from riverrun.training.loop import fit
 
@@ -285,6 +288,30 @@ def test_several_lists_of_the_last_sentence_are_apart_where_the_file_ends_withou
     given = Given("x.conll", b"Ann NNP O")
     written = TASK.predict(tagger, prepared.coder, options, given, Prediction(top=2)).text
     assert written.count("\n\n") == 2
+
+
+def one_sentence(tags):
+    words = [f"w{n}" for n in range(len(tags))]
+    return given([words], [tags], TASK.sections["data"]()).sentences
+
+
+def test_tags_that_are_too_many_for_the_table_are_together_in_its_last_row():
+    tags = [f"T{n}" for n in range(50)]
+    coder = TagCoder.of([[f"w{n}" for n in range(50)]], [tags])
+    predicted = Tagged([list(coder.tags)], [0.0], [])
+    found = confusion(coder, one_sentence(list(coder.tags)), [predicted])
+    assert (len(found["labels"]), found["labels"][-1]) == (41, "(others)")
+    few = TagCoder.of([["a", "b"]], [["A", "B"]])
+    assert confusion(few, one_sentence(["A", "B"]), [Tagged([["A", "B"]], [0.0], [])])["labels"] == list(few.tags)
+    unseen = confusion(few, one_sentence(["A", "new"]), [Tagged([["A", "B"]], [0.0], [])])
+    assert (unseen["labels"][-1], unseen["counts"][-1]) == ("(others)", [0, 1, 0])
+
+
+def test_the_mistakes_of_the_greatest_confidence_come_first():
+    found = mistakes(one_sentence(["A", "A", "A", "B"]), [Tagged([["B", "B", "A", "A"]], [0.0], [0.4, 0.9, 1.0, 0.6])])
+    assert [item["probability"] for item in found["items"]] == [0.9, 0.6, 0.4]
+    many = mistakes(one_sentence(["A"] * 99), [Tagged([["B"] * 99], [0.0], [0.5] * 99)])
+    assert (many["count"], len(many["items"])) == (99, 60)
 
 
 def test_a_tag_that_training_lacks_counts_as_wrong_and_is_told(treebank, tmp_path):

@@ -99,7 +99,7 @@ def conclude(run: RunFolder, model: Any, prepared: Prepared, *, say: Say) -> dic
     sentences, coder = prepared.splits.test, prepared.coder
     found = tag(model, coder, coded(coder, sentences))
     run.write_json("eval/confusion.json", confusion(coder, sentences, found))
-    run.write_json("eval/mistakes.json", {"items": mistakes(sentences, found)})
+    run.write_json("eval/mistakes.json", mistakes(sentences, found))
     name = "predictions.conllu" if sentences[0].form.numbered else "predictions.conll"
     path = run.evaluation / name
     text = "".join(filled(sentence, one.tags[0]) for sentence, one in zip(sentences, found, strict=True))
@@ -122,8 +122,8 @@ def confusion(coder: TagCoder, sentences: Sequence[Sentence], found: Sequence[Ta
     return {"labels": labels, "counts": counts[: len(labels), : len(labels)].tolist(), "of": "words"}
 
 
-def mistakes(sentences: Sequence[Sentence], found: Sequence[Tagged]) -> list[dict[str, Any]]:
-    """The words that were tagged wrong with the greatest confidence, the worst first."""
+def mistakes(sentences: Sequence[Sentence], found: Sequence[Tagged]) -> dict[str, Any]:
+    """What eval/mistakes.json holds: the words that were tagged wrong with the greatest confidence, the worst first."""
     items: list[dict[str, Any]] = []
     for sentence, one in zip(sentences, found, strict=True):
         begin = 0
@@ -142,7 +142,8 @@ def mistakes(sentences: Sequence[Sentence], found: Sequence[Tagged]) -> list[dic
                     }
                 )
             begin += len(word) + 1
-    return sorted(items, key=lambda item: -float(item["probability"]))[:MISTAKES]
+    worst = sorted(items, key=lambda item: -float(item["probability"]))[:MISTAKES]
+    return {"count": len(items), "items": worst}
 
 
 def sample(model: Any, coder: TagCoder) -> str:
