@@ -80,7 +80,7 @@ def test_a_wrong_option_names_the_nearest_and_exits_with_2(
         (["--chrono", "2"], "--chrono: expected the longest memory in steps, from 3"),
         (["--skip", "dense", "--layers", "1"], "--skip: 'dense' finds nothing to connect in one layer"),
         (["--hidden", "0"], "--hidden: expected a whole number of at least 1"),
-        (["--lr", "-1"], "--lr: expected 0 or more"),
+        (["--lr", "-1"], "--lr: expected a number above 0"),
         (["--test-share", "0"], "--test-share: expected a share"),
         (["--precision", "float16"], "--precision: CPUs have no float16"),
         (["-c", "my.toml"], "my.toml:2: tied: one-hot input has no embedding to share."),

@@ -23,6 +23,7 @@ from riverrun.training.options import OPTIMISERS, PRECISIONS, SCHEDULES, StreamT
         ("window", 0),
         ("accumulate", 0),
         ("lr", -0.1),
+        ("lr", 0.0),
         ("momentum", 1.0),
         ("beta2", 1.0),
         ("average", 1.5),
