@@ -36,6 +36,7 @@ EQUATIONS = ("cells/test_equations.py",)
 TABLE = ("cells/test_conformance.py",)
 KERNELS = ("engine/test_kernels.py",)
 LAYERS = ("layers/test_recurrent.py",)
+CHAIN = ("layers/test_crf.py",)
 LSTM, GRU, AFTER = "cells/lstm.py", "cells/gru.py", "cells/gru_after.py"
 STACK = "layers/stack.py"
 
@@ -235,6 +236,63 @@ PLANTS: dict[str, Plant] = {
         "torch.arange(steps, device=device)[:, None] < lengths",
         "torch.arange(steps, device=device)[:, None] <= lengths",
         LAYERS,
+    ),
+    # labels, tags and pairs
+    "padding-attended": Plant(
+        "padding gets a share of attention",
+        "attention/attend.py",
+        ".softmax(-1) * near",
+        ".softmax(-1)",
+        ("attention/test_attention.py",),
+    ),
+    "next-from-the-wrong-tag": Plant(
+        "transitions are read the wrong way round",
+        "layers/crf.py",
+        "into = chain.transitions.T.contiguous()",
+        "into = chain.transitions.contiguous()",
+        CHAIN,
+    ),
+    "unreached-tag": Plant(
+        "a tag that no path reaches makes the gradient NaN",
+        "layers/crf.py",
+        "before = torch.where(before == -torch.inf, before.new_zeros(()), before)",
+        "before = before + 0",
+        CHAIN,
+    ),
+    "second-best-first": Plant(
+        "the n-best lists lose the path's second place",
+        "layers/crf.py",
+        "found[:, t] = (place // n).T",
+        "found[:, t] = (place // n).T[[0] * n]",
+        CHAIN,
+    ),
+    "length-unpaid": Plant(
+        "a beam's scores do not see how long a target is",
+        "decoding/ranking.py",
+        "((offset + n) / (offset + 1)) ** self.alpha",
+        "(n / n) ** self.alpha",
+        ("decoding/test_ranking.py",),
+    ),
+    "repeats-allowed": Plant(
+        "an n-gram may come twice",
+        "decoding/constraints.py",
+        "log_p[row, windows[row, window, -1]] = -torch.inf",
+        "log_p[row, windows[row, window, 0]] = -torch.inf",
+        ("decoding/test_constraints.py",),
+    ),
+    "copies-from-neighbours": Plant(
+        "a source lends its unknown tokens to other rows",
+        "models/copying.py",
+        "copied[:, V:].masked_fill(~stands[:, V:], -torch.inf)",
+        "copied[:, V:]",
+        ("models/test_encoder_decoder.py", "models/test_copying.py"),
+    ),
+    "n-grams-unscaled": Plant(
+        "long texts have larger sums of n-grams",
+        "layers/ngrams.py",
+        "there * scale",
+        "there * torch.ones_like(scale)",
+        ("layers/test_ngrams.py",),
     ),
 }
 

@@ -102,6 +102,18 @@ def test_the_marginals_are_shares_of_the_paths_and_the_gradient_of_the_partition
     torch.testing.assert_close(found, gradient, **TOLERANCE[torch.float64, "value"])
 
 
+def test_a_tag_that_no_path_reaches_has_no_share_and_leaves_the_others_finite():
+    scores, chain = material(5)
+    chain.start[0] = chain.transitions[:, 0] = -torch.inf
+    within = Chain(chain.transitions[1:, 1:], chain.start[1:], chain.end[1:])
+    torch.testing.assert_close(marginals(scores, LENGTHS, chain)[..., 1:],
+                               marginals(scores[..., 1:], LENGTHS, within))  # fmt: skip
+    leaves, leaf, made = with_gradient(scores, chain)
+    gradients = torch.autograd.grad(log_partition(leaf, LENGTHS, made).sum(), leaves)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert not gradients[0][..., 0].any()
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 30])
 def test_the_n_best_paths_are_the_first_of_all_paths_in_order(n):
     scores, chain = material(4)
