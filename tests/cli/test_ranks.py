@@ -63,6 +63,8 @@ def test_ranks_part_before_what_rank_0_does_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(distributed, "disconnect", lambda: order.append("part"))
     monkeypatch.setattr(watch, "finish", lambda *_, **__: order.append("finish") or {})
     result = SimpleNamespace(stopped="budget", steps=1, tokens=1, seconds=1.0, nats=1.0)
-    trained = SimpleNamespace(result=result, run=SimpleNamespace(path=Path("run")))
+    trained = SimpleNamespace(
+        result=result, run=SimpleNamespace(path=Path("run")), configuration=SimpleNamespace(task="lm")
+    )
     assert watch.Watcher(Voice(json=False)).finish(trained, baselines=True) == code  # type: ignore[arg-type]
     assert order == (["part", "finish"] if rank == 0 else ["part"])
