@@ -19,10 +19,10 @@ PRESETS = (
         summary="letters to phonemes: CMUdict without its stress",
         values={
             "data": {"stress": False},
-            "model": {"hidden": 384, "dropout": 0.3},
-            "training": {"minutes": 30.0, "batch": 128, "lr": 0.002, "precision": "float32"},
+            "model": {"hidden": 384, "dropout": 0.3, "label_smoothing": 0.1},
+            "training": {"minutes": 55.0, "batch": 128, "lr": 0.002, "average": 0.998, "precision": "float32"},
         },
-        expected="CMUdict, 55 minutes on one busy core: word error 28.1 %, phoneme error 6.6 %",
+        expected="CMUdict, on one busy core: word error 27.6 %, phoneme error 6.5 %",
     ),
     Preset(
         name="commands",
@@ -53,10 +53,10 @@ PRESETS = (
         summary="turns to replies, with a penalty on generic ones",
         values={
             "data": {"source_tokens": "bpe", "target_tokens": "bpe", "shared_vocabulary": True},
-            "model": {"hidden": 512, "embedding": 256, "shared": True, "dropout": 0.2},
-            "training": {"minutes": 60.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
+            "model": {"hidden": 256, "embedding": 256, "shared": True, "dropout": 0.2},
+            "training": {"minutes": 20.0, "batch": 128, "batch_tokens": 6000, "lr": 0.002, "precision": "float32"},
             "decoding": {"generic_penalty": 0.3, "no_repeat": 3, "max_length": 60, "scored": 3000},
         },
-        expected="no figure measured yet",
+        expected="self-dialogue: distinct-2 4.4 %, the commonest reply 8.7 % (12.4 % without the penalty)",
     ),
 )
