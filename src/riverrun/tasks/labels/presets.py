@@ -8,12 +8,14 @@ PRESETS = (
     Preset(
         name="default",
         task="classify",
-        summary="a bidirectional LSTM of 128 with attention over its steps: 15 passes, at most a quarter of an hour",
+        summary="a bidirectional LSTM of 128 with attention, n-grams beside it: 8 passes, at most 15 minutes",
         values={
-            "model": {"dropout": 0.5, "variational": 0.3},
-            "training": {"epochs": 15.0, "minutes": 15.0, "batch": 32},
+            # Small sets are learnt by heart in two passes: on sentence polarity the validation loss was 0.50 with
+            # dropout on the text's vector alone, 0.47 with the input dropped too, 0.44 with n-grams and averaging.
+            "model": {"dropout": 0.5, "variational": 0.3, "input_dropout": 0.3, "token_dropout": 0.3, "ngrams": 2},
+            "training": {"epochs": 8.0, "minutes": 15.0, "batch": 32, "average": 0.998},
         },
-        expected="no figure measured yet",
+        expected="sentence polarity, 73 seconds on one core: accuracy 77.4 % (naive Bayes: 80.6 %)",
     ),
     Preset(
         name="names",
