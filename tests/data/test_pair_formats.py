@@ -70,6 +70,24 @@ def test_two_files_without_tabs_are_paired(tmp_path: Path) -> None:
     assert "train.de and" in str(pairs_in(paths))
 
 
+@pytest.mark.parametrize("names", [("src-train.txt", "tgt-train.txt"), ("fr_train.txt.gz", "en_train.txt.gz")])
+def test_two_files_called_by_their_sides_within_their_names_are_paired(tmp_path: Path, names: tuple[str, str]) -> None:
+    paths = [str(tmp_path / name) for name in names]
+    for path in paths:
+        opened = gzip.open if path.endswith(".gz") else open
+        with opened(path, "wb") as file:
+            file.write(b"Hallo\n")
+    assert f"{names[0]} and" in str(pairs_in(paths))
+    assert recognise(find(paths), PairOptions()).format == "paired"
+
+
+@pytest.mark.parametrize(
+    "names", [("no.txt", "so.txt"), ("reviews-pos.txt", "reviews-neg.txt"), ("a-fr.txt", "b-en.txt")]
+)
+def test_two_texts_that_only_look_like_sides_are_not_paired(tmp_path: Path, names: tuple[str, str]) -> None:
+    assert pairs_in(write(tmp_path, **dict.fromkeys(names, "Hallo\n"))) is None
+
+
 def test_a_format_may_be_asked_for(tmp_path: Path) -> None:
     paths = write(tmp_path, **{"a.dic": "ein b c\n"})
     found = recognise(find(paths), PairOptions(format="cmudict"))

@@ -268,6 +268,13 @@ def test_tags_of_columns_without_names_have_no_place_in_conllu(entities):
         TASK.predict(tagger, prepared.coder, options, Given("new.conllu.gz", conllu(1).encode()), Prediction())
 
 
+def test_columns_between_spaces_are_no_text_for_a_model_of_conllu(treebank):
+    tagger, prepared, options = treebank
+    columns = "Ann B-PER\nlikes O\n\nOslo B-LOC\nis O\n"
+    with pytest.raises(DataError, match=r"new.conll: 2 columns, but the model learnt from CoNLL-U"):
+        TASK.predict(tagger, prepared.coder, options, Given("new.conll", columns.encode()), Prediction())
+
+
 def test_a_file_without_the_column_of_the_tags_is_named(treebank):
     tagger, prepared, options = treebank
     given = Given("new.conllup", b"# global.columns = ID FORM XPOS\n1\tthe\t_\n")

@@ -96,4 +96,4 @@ def _advice(first: bytes, encoding: str, *, binary: bool = False) -> str:
     if binary or b"\x00" in first:
         return "If it is meant to be one: --tokens bytes takes any file."
     other = "utf-8" if codecs.lookup(encoding).name != "utf-8" else "latin-1 or cp1252"
-    return f"Name the file's encoding (--encoding, perhaps {other}), or take it as bytes (--tokens bytes)."
+    return f"Name the file's encoding (--encoding, perhaps {other})."

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 
 from riverrun.data import cmudict, commands, dialogues
 from riverrun.data.conll import CONLL
+from riverrun.data.pair_names import PARTS
 from riverrun.data.pair_options import PairOptions
 from riverrun.data.pair_tables import ATTRIBUTION, tab_columns
 from riverrun.data.sides import NAMED, are_sides
@@ -25,6 +26,7 @@ from riverrun.errors import DataError
 
 LOOKED_AT = 1 << 16  # bytes of a file that are looked at
 SHOWN = 200  # lines of them
+STEM_AND_SUFFIX = 3  # parts of a plain name, the dot counted
 WHOLE = 0.9  # share of the lines that have to be pairs: the reader then names the ones that are none
 REASONS = {
     "tsv": "its lines have tabs between their columns",
@@ -128,17 +130,30 @@ def _two_texts(lines: list[str]) -> bool:
 
 
 def _siblings(names: Sequence[str]) -> str | None:
-    """Two files called by the two sides, without the tabs of a table: train.de and train.en, source.txt and target.txt.
+    """Two files called by the two sides, without the tabs of a table: train.de and train.en, source.txt and target.txt,
+    src-train.txt and tgt-train.txt.
 
     Their stems may differ: the reader then says whether they have as many lines.
     """
     if len(names) != 2:
         return None
     plain = [Path(without_compression(name)[0]) for name in names]
-    stems = {path.stem for path in plain}
-    if not are_sides({path.suffix[1:] for path in plain}) and not (are_sides(stems) and stems <= NAMED):
+    differing = _differing(*(path.name for path in plain))
+    if not are_sides({path.suffix[1:] for path in plain}) and not are_sides(differing):
         return None
     return f"{names[0]} and {names[1]}: {REASONS['paired']}"
+
+
+def _differing(first: str, second: str) -> set[str]:
+    """The one part that two names differ in, as either has it: {"src", "tgt"}.
+
+    A whole stem counts where it is the name of a side: two texts may well be called `no.txt` and `so.txt`.
+    """
+    one, other = (PARTS.split(name) for name in (first, second))
+    pairs = [set(pair) for pair in zip(one, other, strict=False) if pair[0] != pair[1]]
+    if len(one) != len(other) or len(pairs) != 1:
+        return set()
+    return pairs[0] if len(one) > STEM_AND_SUFFIX or pairs[0] <= NAMED else set()
 
 
 def _first(source: Source, options: PairOptions) -> tuple[Member, list[str]]:

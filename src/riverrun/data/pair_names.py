@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_CUT = re.compile(r"([._/-])")
+PARTS = re.compile(r"([._/-])")  # of a name
 
 
 def both(path: str, first: str, second: str) -> list[str] | None:
@@ -30,7 +30,7 @@ def _halves(name: str) -> tuple[str, str]:
 
 def _swapped(given: str, first: str, second: str) -> list[str] | None:
     """`given` twice, with what differs between `first` and `second` as either has it; None where it has none of it."""
-    one, other, parts = (_CUT.split(name) for name in (first, second, given))
+    one, other, parts = (PARTS.split(name) for name in (first, second, given))
     if len(one) != len(other):
         return None
     place, found = len(parts), (list(parts), list(parts))
@@ -44,7 +44,7 @@ def _swapped(given: str, first: str, second: str) -> list[str] | None:
 
 def _ended(given: str, first: str, second: str) -> list[str] | None:
     """`given` with what follows the common beginning of `first` and `second` in either; None where it has that."""
-    one, other = _CUT.split(first), _CUT.split(second)
+    one, other = PARTS.split(first), PARTS.split(second)
     begin = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
     ends = ["".join(parts[max(begin - 1, 0) :]) for parts in (one, other)]
     if not begin or given.endswith(tuple(ends)):

@@ -76,6 +76,14 @@ def test_what_is_no_source_is_told_with_its_line(spelling: Taught, data: bytes, 
     assert stopped.value.exit_code == 3
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl.gz"])
+def test_a_table_is_not_answered_line_by_line(spelling: Taught, name: str) -> None:
+    given = Given(name, b"source,target\nab,A B\n")
+    decoding, coder = spelling.sections["decoding"], spelling.prepared.coder
+    with pytest.raises(DataError, match=f"{name}: a table, where one source a line was expected"):
+        predict(spelling.model, coder, decoding, given, Prediction(), encoding="utf-8")
+
+
 def test_another_encoding_is_read(spelling: Taught) -> None:
     assert asked(spelling, "abé".encode("latin-1"), encoding="latin-1").notes[0].count("é") == 1
 

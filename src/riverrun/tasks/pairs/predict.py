@@ -8,11 +8,13 @@ import numpy as np
 
 from riverrun.data.encoding import fault
 from riverrun.data.pair_coder import PairCoder
+from riverrun.data.sources import without_compression
 from riverrun.errors import DataError, OptionError
 from riverrun.tasks.pairs.options import Decoding, Prediction
 from riverrun.tasks.pairs.writing import Target, write
 from riverrun.tasks.task import Given, Predicted
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 TOLD = 5  # lines of which something odd is told one by one
 
 
@@ -91,6 +93,10 @@ def alignment(coder: PairCoder, source: str, target: Target) -> dict[str, Any]:
 
 
 def _lines(given: Given, encoding: str) -> list[str]:
+    if without_compression(given.name)[1] in TABLES:
+        raise DataError(
+            f"{given.name}: a table, where one source a line was expected. Give its sources alone, as text."
+        )
     text = given.data.decode(encoding, "surrogateescape").removeprefix("\ufeff")
     lines = text.split("\n")
     if lines and not lines[-1].strip():

@@ -94,10 +94,14 @@ def recognised(name: str, table: Sequence[str], coder: TagCoder) -> Layout | Non
         return form._replace(separator=separator) if same else Layout((), width, separator, 0, width)
     if widths.keys() == {1}:
         return Layout((), 1, form.separator, 0, 1) if len(words) > 1 else None
-    if form.separator:
-        return None
     # Sentences of so many words have no blank lines between them.
     likely = 4 * count >= 3 * len(words) and any(not line.strip() for line in table[:-1])
+    if form.names and likely and width > 1:
+        raise DataError(
+            f"{name}: {width} columns, but the model learnt from CoNLL-U. Give CoNLL-U, or the words alone, one a line."
+        )
+    if form.separator:
+        return None
     if len(widths) > 1 and not likely:
         return None
     if width == form.width:
