@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "subnormal.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 
@@ -13,7 +14,7 @@ namespace rr {
 namespace {
 
 // Changes whenever an entry point, a number of the interpreter or a layout does; engine/library.py has the same.
-constexpr int ABI = 3;
+constexpr int ABI = 4;
 
 // What was compiled, the widest first, with what the processor must have for it.
 const Table* const TABLES[] = {
@@ -78,14 +79,25 @@ RR_API const char* rr_isa(void) { return chosen ? chosen->name : nullptr; }
 // Lends the engine the threads of torch's OpenMP runtime by its entry GOMP_parallel; nullptr takes them back.
 RR_API void rr_borrow(void* runtime) { borrow((Runtime)runtime); }
 
-// All steps of a recurrence, or their gradient: call.hpp says what the words are. 0, or 1 where they do not fit together,
+// From now on subnormal numbers are zero, or are not, for this thread and those that torch's runtime lends: what they
+// compute and what they read.
+RR_API void rr_subnormals_are_zero(int zero) {
+    unsigned mode = zero ? RESULTS | OPERANDS : 0;
+    everywhere([](void* to) { subnormal_mode(*static_cast<unsigned*>(to)); }, &mode);
+}
+
+// All steps of a recurrence, or their gradient, in which subnormal numbers are zero: call.hpp says what the words are. 0, or 1 where they do not fit together,
 // or 2 where there was no memory.
 RR_API int rr_scan_float(const int64_t* words, int64_t count, int backward) {
-    return chosen->scan_float(words, count, backward != 0);
+    if (!backward) return chosen->scan_float(words, count, false);
+    const NoSubnormalResults mode;
+    return chosen->scan_float(words, count, true);
 }
 
 RR_API int rr_scan_double(const int64_t* words, int64_t count, int backward) {
-    return chosen->scan_double(words, count, backward != 0);
+    if (!backward) return chosen->scan_double(words, count, false);
+    const NoSubnormalResults mode;
+    return chosen->scan_double(words, count, true);
 }
 
 // A weight for the words of a scan whose `packed` is 1, as this process's instruction set wants it. B[k][n] is

@@ -259,18 +259,8 @@ inline Drawn draw_one(const T* logits, int64_t V, const Sampling& how, double un
 
 RR_INLINE Drawn worse(Drawn a, Drawn b) { return a == DRAWN || (b != DRAWN && b < a) ? b : a; }
 
-// A token for each of some rows, row b from uniforms[b]; rows of logits lie `stride` apart.
-template <class T>
-inline Drawn choose(const T* logits, int64_t batch, int64_t stride, int64_t V, const Sampling& how,
-                    const double* uniforms, int64_t* tokens, void* scratch) {
-    Drawn answer = DRAWN;
-    for (int64_t b = 0; b < batch; ++b) {
-        answer = worse(answer, draw_one(logits + b * stride, V, how, uniforms[b], scratch, tokens + b));
-    }
-    return answer;
-}
-
-// The same for stream first_stream + b at a position, whose uniforms follow from the seed.
+// A token for each of some rows of logits, which lie `stride` apart, for stream first_stream + b at a position, whose
+// uniforms follow from the seed.
 template <class T>
 inline Drawn draw(const T* logits, int64_t batch, int64_t stride, int64_t V, const Sampling& how, uint64_t first_stream,
                   uint64_t position, int64_t* tokens, void* scratch) {

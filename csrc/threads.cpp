@@ -247,6 +247,13 @@ void help(void* context) {
 
 void borrow(Runtime runtime) { lender = runtime; }
 
+void everywhere(void (*work)(void*), void* context) {
+    if (const Runtime runtime = lender)
+        runtime(work, context, 0, 0);
+    else
+        work(context);
+}
+
 void parallel(int threads, int parts, void (*work)(void*, int), void* context) {
     if (threads > 1 && parts > 1 && !taken.exchange(true)) {
         const Runtime runtime = lender;

@@ -27,4 +27,7 @@ inline void parallel(int parts, void (*work)(void* context, int part), void* con
 typedef void (*Runtime)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
 void borrow(Runtime runtime);
 
+// Calls work(context) once on the caller and once on every thread that the runtime lends.
+void everywhere(void (*work)(void* context), void* context);
+
 }  // namespace rr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import platform
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from riverrun.engine.rewrite import layer_norm, recurrent_dropout, state_dropout
 from riverrun.engine.scan import scan
 from riverrun.engine.scanned import Override
 from riverrun.errors import RiverrunError, UsageError
+from riverrun.nn import RNN
 
 needs_library = pytest.mark.skipif(library().handle is None, reason=library().reason)
 
@@ -115,6 +117,24 @@ def test_any_shape_and_any_options_equal_the_loop(name, shape, rewrite, flags, s
             scale=0.5,
         )
     )
+
+
+@needs_library
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradients_too_small_for_full_precision_are_zero_and_the_callers_mode_stays(count):
+    layer, steps, rows = RNN(1, 1, bias=False), 90, 5
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1)
+        layer.weight_hh_l0.fill_(0.25)
+    x = torch.zeros(steps, rows, 1, requires_grad=True)
+    with threads(count):
+        layer(x)[0][-1].sum().backward()
+    expected = 0.25 ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)  # 4^-k, k steps before the last
+    if platform.machine() in ("x86_64", "AMD64"):
+        expected[expected < torch.finfo(torch.float32).smallest_normal] = 0
+        assert (expected == 0).sum() == steps - 64
+    assert torch.equal(x.grad, expected.float()[:, None, None].expand(steps, rows, 1))
+    assert torch.full((1,), 2.0**-130).mul(1) == 2.0**-130
 
 
 @needs_library

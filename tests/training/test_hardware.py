@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 import torch
 
+from riverrun.engine.library import library
 from riverrun.errors import UsageError
 from riverrun.training import hardware
 from riverrun.training.hardware import choose_device, choose_precision
@@ -71,3 +74,42 @@ def test_products_are_made_in_the_chosen_format_within_the_context_only():
     with choose_precision("float32", CPU).autocast(CPU):
         assert (a @ a).dtype is torch.float32
     assert (a @ a).dtype is torch.float32
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def nonzero(numbers):
+    """How many are still there after a product with 1."""
+    return int(numbers.mul(1).view(torch.int32).count_nonzero())
+
+
+def test_subnormal_numbers_are_zero_for_all_of_torchs_threads_and_only_in_the_context(two_threads):
+    numbers = torch.full((1 << 20,), 2.0**-130)  # so many are shared among the threads
+    assert nonzero(numbers) == len(numbers)  # and these threads are there before the mode is
+    with hardware.subnormals_are_zero():
+        left = nonzero(numbers)
+        with hardware.subnormals_are_zero():
+            pass
+        assert nonzero(numbers) == left
+    assert nonzero(numbers) == len(numbers)
+    if library().handle is not None and platform.machine() in ("x86_64", "AMD64"):
+        assert left == 0
+    else:
+        assert left < len(numbers) or not torch.set_flush_denormal(False)
+
+
+def test_a_mode_that_was_there_before_stays(two_threads):
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor does not flush denormals")
+    try:
+        with hardware.subnormals_are_zero():
+            pass
+        assert nonzero(torch.full((1,), 2.0**-130)) == 0
+    finally:
+        torch.set_flush_denormal(False)

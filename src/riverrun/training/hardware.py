@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
 
+from riverrun.engine.library import library
 from riverrun.errors import OptionError
 
 
@@ -45,6 +47,25 @@ def use_threads(count: int) -> None:
         raise OptionError("threads", f"expected at most {most} (four for each processor of this machine), got {count}.")
     if count:
         torch.set_num_threads(count)
+
+
+@contextmanager
+def subnormals_are_zero() -> Iterator[None]:
+    """On the CPU, numbers too small for full precision (float32: below 1.2e-38) are zero inside this context.
+
+    x86 processors compute with them some hundred times slower, and training makes them: Adam's mean of a gradient that
+    stays zero, as that of a rare word's vector does, shrinks by a tenth a step and is stuck at 5e-45 after 1,000. An
+    update of 20,000 such vectors of 256 took 48 ms instead of 3.5. Without the native engine, only this thread has the
+    mode, and those of torch's that begin later.
+    """
+    handle = library().handle
+    change = handle.rr_subnormals_are_zero if handle is not None else torch.set_flush_denormal
+    before = bool(torch.full((1,), 2.0**-130).mul(1).eq(0))
+    change(True)
+    try:
+        yield
+    finally:
+        change(before)
 
 
 def choose_device(name: str) -> torch.device:
