@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 BURST = 0.01  # seconds of one measurement
-BURSTS = 25  # the best of so many counts: what disturbs can only slow down
+BURSTS = 25  # the best of so many counts, since what disturbs can only slow down; for what is sustained, the median
 
 SOURCE = r"""
 #if defined(__AVX512F__)
@@ -123,6 +124,7 @@ class Machine:
     def __init__(self, urgent: bool = False) -> None:
         self._library, self._urgent = _compiled(), urgent
         self._bandwidths: dict[tuple[int, int], float | None] = {}
+        self._peaks: dict[int, list[float]] = {}
 
     @functools.cached_property
     def compiled(self) -> bool:
@@ -130,12 +132,21 @@ class Machine:
         return self._library is not None
 
     def peak(self, threads: int) -> float:
-        """Single-precision operations a second, a multiply-add counted as two."""
+        """Single-precision operations a second at best; a multiply-add is two."""
+        return max(self._rates(threads))
+
+    def sustained(self, threads: int) -> float:
+        """The same in the median: as clocks change and neighbours come, the best lasts for moments only."""
+        return statistics.median(self._rates(threads))
+
+    def _rates(self, threads: int) -> list[float]:
         if self._library is None:
-            return _torch_peak(threads)
-        library = self._library
-        rate = self._best(threads, lambda _, rounds: library.multiply_add(rounds, 0.999, 0.001), 10_000)
-        return float(library.flops_a_round()) * rate
+            return [_torch_peak(threads)]
+        if threads not in self._peaks:
+            library = self._library
+            rates = self._bursts(threads, lambda _, rounds: library.multiply_add(rounds, 0.999, 0.001), 10_000)
+            self._peaks[threads] = [float(library.flops_a_round()) * rate for rate in rates]
+        return self._peaks[threads]
 
     def bandwidth(self, size: int, threads: int) -> float | None:
         """Bytes a second when that many bytes in all are read again and again, each thread its share."""
@@ -152,17 +163,17 @@ class Machine:
         memory = [(ctypes.c_char * (share + 64))() for _ in range(threads)]
         starts = [ctypes.addressof(m) + -ctypes.addressof(m) % 64 for m in memory]
         rounds = max(1, (1 << 22) // share)
-        return share * self._best(threads, lambda k, n: library.sweep(n, starts[k], share // 4), rounds)
+        return share * max(self._bursts(threads, lambda k, n: library.sweep(n, starts[k], share // 4), rounds))
 
-    def _best(self, threads: int, work: Callable[[int, int], None], rounds: int) -> float:
-        """Rounds a second of all threads together, at best; work(k, rounds) is the part of thread k."""
+    def _bursts(self, threads: int, work: Callable[[int, int], None], rounds: int) -> list[float]:
+        """Rounds a second of all threads together, burst by burst; work(k, rounds) is the part of thread k."""
 
         def burst(threads: int, rounds: int) -> float:
             return _together(threads, lambda k: work(k, rounds), self._urgent)
 
         while (seconds := burst(1, rounds)) < BURST:
             rounds = int(rounds * max(2.0, BURST / seconds))
-        return rounds * threads / min(burst(threads, rounds) for _ in range(BURSTS))
+        return [rounds * threads / burst(threads, rounds) for _ in range(BURSTS)]
 
 
 def _compiled() -> _Library | None:
