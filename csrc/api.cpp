@@ -14,7 +14,7 @@ namespace rr {
 namespace {
 
 // Changes whenever an entry point, a number of the interpreter or a layout does; engine/library.py has the same.
-constexpr int ABI = 4;
+constexpr int ABI = 5;
 
 // What was compiled, the widest first, with what the processor must have for it.
 const Table* const TABLES[] = {
@@ -44,6 +44,12 @@ bool runs_here(const Table* table) {
 }
 
 const Table* chosen = nullptr;
+
+int steps(int (*scan)(const int64_t*, int64_t, bool), const int64_t* words, const int64_t* starts, int64_t layers) {
+    for (int64_t i = 0; i < layers; ++i)
+        if (const int status = scan(words + starts[i], starts[i + 1] - starts[i], false)) return status;
+    return 0;
+}
 
 }  // namespace
 }  // namespace rr
@@ -98,6 +104,16 @@ RR_API int rr_scan_double(const int64_t* words, int64_t count, int backward) {
     if (!backward) return chosen->scan_double(words, count, false);
     const NoSubnormalResults mode;
     return chosen->scan_double(words, count, true);
+}
+
+// Scans one after the other, such as a step of layers each of which reads what the one below has left: the words of scan
+// i are words[starts[i]] to words[starts[i + 1] - 1]. The answer is that of the first that fails, or 0.
+RR_API int rr_steps_float(const int64_t* words, const int64_t* starts, int64_t layers) {
+    return steps(chosen->scan_float, words, starts, layers);
+}
+
+RR_API int rr_steps_double(const int64_t* words, const int64_t* starts, int64_t layers) {
+    return steps(chosen->scan_double, words, starts, layers);
 }
 
 // A weight for the words of a scan whose `packed` is 1, as this process's instruction set wants it. B[k][n] is

@@ -28,7 +28,7 @@ def engine(request, tmp_path_factory):
         pytest.skip(there.reason)
 
     def forget():
-        for cached in (native._entry, writer._entry, frame.forward_frame, frame.backward_frame):
+        for cached in (native._entry, native.steps_entry, writer._entry, frame.forward_frame, frame.backward_frame):
             cached.cache_clear()
 
     with pytest.MonkeyPatch.context() as patch:

@@ -188,6 +188,6 @@ def test_threads_may_share_a_stream():
 def test_a_step_that_the_library_refuses_is_an_error_of_ours(monkeypatch):
     c = case("gru")
     stream = Stream(c.program, c.weights)
-    monkeypatch.setattr(native, "_entry", lambda dtype: lambda *arguments: 2)
+    monkeypatch.setattr(native, "steps_entry", lambda dtype: lambda *arguments: 2)
     with pytest.raises(RiverrunError, match="not enough memory"):
         stream.step(c.input[0], c.initial)

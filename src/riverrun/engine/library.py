@@ -20,7 +20,7 @@ from typing import NamedTuple
 import riverrun
 
 PROCESS = os.getpid()
-ABI = 4  # csrc/api.cpp has the same number
+ABI = 5  # csrc/api.cpp has the same number
 FILE = "_engine.so"
 
 

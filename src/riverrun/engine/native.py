@@ -311,9 +311,19 @@ def records(
 @cache
 def _entry(dtype: torch.dtype) -> Callable[[int, int, bool], int]:
     """The library's scan in this precision: (address of the words, how many, backward) -> status."""
+    return _function("scan", dtype, [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int])
+
+
+@cache
+def steps_entry(dtype: torch.dtype) -> Callable[[int, int, int], int]:
+    """The library's steps in this precision: (address of the words, address of the starts, layers) -> status."""
+    return _function("steps", dtype, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64])
+
+
+def _function(name: str, dtype: torch.dtype, types: list[Any]) -> Callable[..., int]:
     handle = library().handle
     assert handle is not None
-    entry = getattr(handle, f"rr_scan_{DTYPES[dtype]}")
-    entry.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int]
-    entry.restype = ctypes.c_int
-    return entry  # type: ignore[no-any-return]
+    found = getattr(handle, f"rr_{name}_{DTYPES[dtype]}")
+    found.argtypes = types
+    found.restype = ctypes.c_int
+    return found  # type: ignore[no-any-return]
