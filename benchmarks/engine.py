@@ -20,7 +20,7 @@ riverrun is not either. "forward" is without gradient; "train" is forward and th
 
 Each peer has a process of its own on the same cores and is stopped while it is another's turn (see engine_worker.py);
 turns go round. Figures are medians of all calls. A share is of this machine's own peak, measured by independent
-multiply-adds in vector registers, the best burst of 25; beside it stands what is sustained, their median. For one row
+multiply-adds in vector registers, the best burst of 25; beside it stands their median. For one row
 it is the share of the rate at which that many bytes of weights can be read.
 On a machine that others use, `--urgent` times (and only times) under real-time priority.
 """
@@ -261,12 +261,12 @@ def machine_section(report: Report, machine: Machine, threads: Sequence[int]) ->
     peaks = {n: machine.peak(n) for n in threads}
     sizes = caches()
     spots = {"L2": sizes.get("L2", 1 << 20) // 2, "L3": min(sizes.get("L3", 1 << 25) // 2, 1 << 23)}  # bytes a thread
-    steady = {n: machine.sustained(n) for n in threads}
+    usual = {n: machine.usual(n) for n in threads}
     reads = {n: {name: machine.bandwidth(size * n, n) for name, size in spots.items()} for n in threads}
     installed = versions(PACKAGES)
     report.record(
         section="machine", cpu=cpu_name(), processors=os.cpu_count(), cores=cores(max(threads)), caches=sizes,
-        about=about, load=load, peaks=peaks, sustained=steady, reads=reads, compiled=machine.compiled,
+        about=about, load=load, peaks=peaks, usual=usual, reads=reads, compiled=machine.compiled,
         versions=installed,
     )  # fmt: skip
     report.line(f"{cpu_name()}, {os.cpu_count()} processors; torch: {about.get('torch_capability', '?')}; ")
@@ -274,11 +274,11 @@ def machine_section(report: Report, machine: Machine, threads: Sequence[int]) ->
     if load > DISTURBED:
         report.line(f"OTHER WORK WAS RUNNING (load {load:.1f}): these figures are of a machine shared with it.")
     spans = (f"reading {size >> 10} KB a thread, GB/s" for size in spots.values())
-    report.header("threads", "peak, GFLOP/s", "sustained", *spans)
+    report.header("threads", "peak, GFLOP/s", "in the median", *spans)
     for n in threads:
         reading = (f"{rate / 1e9:.0f}" if rate else "-" for rate in reads[n].values())
         best = f"{peaks[n] / 1e9:.0f}{'' if machine.compiled else ' (torch.mm)'}"
-        report.row(str(n), best, f"{steady[n] / 1e9:.0f}", *reading)
+        report.row(str(n), best, f"{usual[n] / 1e9:.0f}", *reading)
     return peaks
 
 

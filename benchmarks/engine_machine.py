@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 BURST = 0.01  # seconds of one measurement
-BURSTS = 25  # the best of so many counts, since what disturbs can only slow down; for what is sustained, the median
+BURSTS = 25  # the best of so many counts, since what disturbs can only slow down; beside it their median
 
 SOURCE = r"""
 #if defined(__AVX512F__)
@@ -135,8 +135,8 @@ class Machine:
         """Single-precision operations a second at best; a multiply-add is two."""
         return max(self._rates(threads))
 
-    def sustained(self, threads: int) -> float:
-        """The same in the median: as clocks change and neighbours come, the best lasts for moments only."""
+    def usual(self, threads: int) -> float:
+        """The same in the median of the bursts: clocks change and neighbours come, so the best lasts for moments."""
         return statistics.median(self._rates(threads))
 
     def _rates(self, threads: int) -> list[float]:

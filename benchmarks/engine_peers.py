@@ -70,21 +70,25 @@ def riverrun_layer(cell: Cell, I: int, H: int) -> Any:
 
 @contextmanager
 def riverrun_choices() -> Iterator[list[str]]:
-    """The paths that calls take inside: from the choice itself, since a prediction could be wrong."""
+    """The paths that calls take inside: from the choice itself and the way past it, as a prediction could be wrong."""
     scan: Any = importlib.import_module("riverrun.engine.scan")
     found: list[str] = []
-    choose = scan.choose
+    choose, past = scan.choose, scan.native.run_plain
 
     def watched(*args: Any, **options: Any) -> Any:
         choice = choose(*args, **options)
         found.append(choice.path)
         return choice
 
-    scan.choose = watched
+    def passed(*args: Any) -> Any:
+        found.append("native")
+        return past(*args)
+
+    scan.choose, scan.native.run_plain = watched, passed
     try:
         yield found
     finally:
-        scan.choose = choose
+        scan.choose, scan.native.run_plain = choose, past
 
 
 def riverrun(case: Case) -> Ready:

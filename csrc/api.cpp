@@ -45,9 +45,14 @@ bool runs_here(const Table* table) {
 
 const Table* chosen = nullptr;
 
-int steps(int (*scan)(const int64_t*, int64_t, bool), const int64_t* words, const int64_t* starts, int64_t layers) {
-    for (int64_t i = 0; i < layers; ++i)
+constexpr int REFUSED = 1;  // as a scan answers to words that do not fit together
+
+int steps(int (*scan)(const int64_t*, int64_t, bool), const int64_t* words, int64_t count, const int64_t* starts,
+          int64_t layers) {
+    for (int64_t i = 0; i < layers; ++i) {
+        if (starts[i] < 0 || starts[i] > starts[i + 1] || starts[i + 1] > count) return REFUSED;
         if (const int status = scan(words + starts[i], starts[i + 1] - starts[i], false)) return status;
+    }
     return 0;
 }
 
@@ -85,15 +90,19 @@ RR_API const char* rr_isa(void) { return chosen ? chosen->name : nullptr; }
 // Lends the engine the threads of torch's OpenMP runtime by its entry GOMP_parallel; nullptr takes them back.
 RR_API void rr_borrow(void* runtime) { borrow((Runtime)runtime); }
 
-// From now on subnormal numbers are zero, or are not, for this thread and those that torch's runtime lends: what they
-// compute and what they read.
-RR_API void rr_subnormals_are_zero(int zero) {
-    unsigned mode = zero ? RESULTS | OPERANDS : 0;
-    everywhere([](void* to) { subnormal_mode(*static_cast<unsigned*>(to)); }, &mode);
+// Whether this thread's results are zero where they are subnormal: 1 or 0; -1 where no mode is worth it: the processor is
+// not slow with them, or torch's runtime lends no threads, which would have another mode than this one.
+RR_API int rr_flushes_subnormals(void) {
+    return SUBNORMALS_ARE_SLOW && lent() ? int(flushes_subnormals()) : -1;
 }
 
-// All steps of a recurrence, or their gradient, in which subnormal numbers are zero: call.hpp says what the words are. 0, or 1 where they do not fit together,
-// or 2 where there was no memory.
+// From now on they are, or are not, of this thread and of those that torch's runtime lends.
+RR_API void rr_flush_subnormals(int flush) {
+    everywhere([](void* to) { flush_subnormals(*static_cast<int*>(to) != 0); }, &flush);
+}
+
+// All steps of a recurrence, or their gradient, of which no result is subnormal: call.hpp says what the words are. 0, or 1
+// where they do not fit together, or 2 where there was no memory.
 RR_API int rr_scan_float(const int64_t* words, int64_t count, int backward) {
     if (!backward) return chosen->scan_float(words, count, false);
     const NoSubnormalResults mode;
@@ -108,12 +117,12 @@ RR_API int rr_scan_double(const int64_t* words, int64_t count, int backward) {
 
 // Scans one after the other, such as a step of layers each of which reads what the one below has left: the words of scan
 // i are words[starts[i]] to words[starts[i + 1] - 1]. The answer is that of the first that fails, or 0.
-RR_API int rr_steps_float(const int64_t* words, const int64_t* starts, int64_t layers) {
-    return steps(chosen->scan_float, words, starts, layers);
+RR_API int rr_steps_float(const int64_t* words, int64_t count, const int64_t* starts, int64_t layers) {
+    return steps(chosen->scan_float, words, count, starts, layers);
 }
 
-RR_API int rr_steps_double(const int64_t* words, const int64_t* starts, int64_t layers) {
-    return steps(chosen->scan_double, words, starts, layers);
+RR_API int rr_steps_double(const int64_t* words, int64_t count, const int64_t* starts, int64_t layers) {
+    return steps(chosen->scan_double, words, count, starts, layers);
 }
 
 // A weight for the words of a scan whose `packed` is 1, as this process's instruction set wants it. B[k][n] is

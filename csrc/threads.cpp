@@ -247,6 +247,8 @@ void help(void* context) {
 
 void borrow(Runtime runtime) { lender = runtime; }
 
+bool lent() { return lender != nullptr; }
+
 void everywhere(void (*work)(void*), void* context) {
     if (const Runtime runtime = lender)
         runtime(work, context, 0, 0);

@@ -27,7 +27,10 @@ inline void parallel(int parts, void (*work)(void* context, int part), void* con
 typedef void (*Runtime)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
 void borrow(Runtime runtime);
 
-// Calls work(context) once on the caller and once on every thread that the runtime lends.
+// Whether threads are lent at present.
+bool lent();
+
+// Calls work(context) once on the caller and once on every thread that is lent.
 void everywhere(void (*work)(void* context), void* context);
 
 }  // namespace rr

@@ -294,6 +294,27 @@ PLANTS: dict[str, Plant] = {
         "there * torch.ones_like(scale)",
         ("layers/test_ngrams.py",),
     ),
+    "chain-is-cut": Plant(
+        "the layers of a chain do not read what the one below has left",
+        "engine/chain.py",
+        "above = len(words) + INPUT if layer + 1 < len(streams) else 0",
+        "above = 0",
+        ("engine/test_chain.py",),
+    ),
+    "chain-writes-over-what-it-read": Plant(
+        "a chain's step leaves its states where the ones before lie",
+        "engine/chain.py",
+        "made = empty_like(state)",
+        "made = state",
+        ("engine/test_chain.py",),
+    ),
+    "subnormals-for-ever": Plant(
+        "no result is subnormal even after training",
+        "training/hardware.py",
+        "handle.rr_flush_subnormals(0)",
+        "pass",
+        ("training/test_hardware.py",),
+    ),
 }
 
 

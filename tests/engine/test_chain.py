@@ -1,11 +1,17 @@
 """Layers stepped in one call have the bits of layers stepped one by one."""
 
+import ctypes
+import gc
+import weakref
+
 import pytest
 import torch
+from engine.bits import threads
 from engine.steps import case
 
-from riverrun.engine import native
-from riverrun.engine.chain import Chain
+from riverrun.engine import chain, frame, native
+from riverrun.engine.chain import FIRST
+from riverrun.engine.frame import THREADS
 from riverrun.engine.library import library
 from riverrun.engine.step import Stream
 from riverrun.errors import RiverrunError, UsageError
@@ -18,6 +24,16 @@ def layers(names=("lstm", "gru", "peephole"), batch=3, dtype=torch.float32):
     cases = [case(name, T=5, B=batch, I=7 if not i else 6 + i, H=7 + i, dtype=dtype) for i, name in enumerate(names)]
     streams = [Stream(c.program, c.weights) for c in cases]
     return streams, [tuple(c.initial) for c in cases], cases[0].input
+
+
+class Chain:
+    """Streams with what their steps leave for the next."""
+
+    def __init__(self, streams):
+        self.streams, self.calls = streams, {}
+
+    def step(self, x, states):
+        return chain.step(self.streams, self.calls, x, states)
 
 
 def one_by_one(streams, states, x):
@@ -50,9 +66,9 @@ def test_all_layers_are_one_call_of_the_library(monkeypatch):
     streams, states, inputs = layers()
     real, calls = native.steps_entry(torch.float32), []
 
-    def watched(words, starts, count):
-        calls.append(count)
-        return real(words, starts, count)
+    def watched(words, count, starts, layers):
+        calls.append(layers)
+        return real(words, count, starts, layers)
 
     monkeypatch.setattr(native, "steps_entry", lambda dtype: watched)
     linked = Chain(streams)
@@ -98,11 +114,66 @@ def test_what_does_not_fit_is_refused_before_and_after_a_call():
 
 
 @needs_library
-def test_a_layer_that_the_library_refuses_is_an_error(monkeypatch):
+def test_a_stream_may_be_several_layers():
+    c = case("gru", B=2, I=4, H=4, dtype=torch.float32)
+    stream = Stream(c.program, c.weights)
+    linked, together, alone = Chain([stream, stream]), [tuple(c.initial)] * 2, [tuple(c.initial)] * 2
+    for x in c.input:
+        together, alone = linked.step(x, together), one_by_one([stream, stream], alone, x)
+        same(together, alone)
+
+
+@needs_library
+def test_large_layers_share_the_threads_that_torch_has_now(monkeypatch):
+    monkeypatch.setattr(frame, "GRAIN", 1)
+    frame.forward_frame.cache_clear()
+    real, asked = native.steps_entry(torch.float32), []
+
+    def watched(words, count, starts, layers):
+        given = (ctypes.c_int64 * count).from_address(words)
+        asked.append([given[(ctypes.c_int64 * layers).from_address(starts)[i] + THREADS] for i in range(layers)])
+        return real(words, count, starts, layers)
+
+    monkeypatch.setattr(native, "steps_entry", lambda dtype: watched)
+    streams, states, inputs = layers(batch=40)
+    linked, found = Chain(streams), []
+    for count in (1, 2, 3, 1):
+        with threads(count):
+            found.append(linked.step(inputs[0], states))
+        same(found[-1], found[0])
+    frame.forward_frame.cache_clear()
+    assert asked == [[1, 1, 1], [2, 2, 2], [3, 3, 3], [1, 1, 1]]
+
+
+@needs_library
+@pytest.mark.parametrize("layer", range(3))
+def test_what_the_library_refuses_is_an_error(layer):
     streams, states, inputs = layers()
     linked = Chain(streams)
     linked.step(inputs[0], states)
-    call = linked._calls[inputs[0].shape]
-    call.words[1 + 4] = -1  # threads
-    with pytest.raises(RiverrunError, match="mistake in riverrun"):
-        linked.step(inputs[0], states)
+    call = linked.calls[inputs[0].shape]
+    starts = call.held[0]
+    for words, place, wrong in (
+        (call.words, starts[layer] + THREADS, -1),
+        (starts, layer, -1),
+        (starts, layer, 1 << 40),
+    ):
+        right, words[place] = words[place], wrong
+        with pytest.raises(RiverrunError, match="mistake in riverrun"):
+            linked.step(inputs[0], states)
+        words[place] = right
+    assert starts[0] == FIRST
+    same(linked.step(inputs[0], states), one_by_one(streams, states, inputs[0]))
+
+
+def test_nothing_keeps_a_stream_that_nobody_wants():
+    c = case("gru")
+    stream = Stream(c.program, c.weights)
+    stream.step(c.input[0], c.initial)
+    gone = weakref.ref(stream)
+    gc.disable()
+    try:
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -62,6 +62,7 @@ def test_an_instruction_set_that_the_processor_lacks(copy: Path, monkeypatch: py
 
     class Narrow:
         rr_abi, rr_compiled, rr_isa, rr_version = handle.rr_abi, handle.rr_compiled, handle.rr_isa, handle.rr_version
+        rr_flush_subnormals = handle.rr_flush_subnormals
 
         @staticmethod
         def rr_choose(name: bytes) -> int:

@@ -7,7 +7,7 @@ import platform
 import pytest
 import torch
 
-from riverrun.engine.library import library
+from riverrun.engine.library import lend_threads, library
 from riverrun.errors import UsageError
 from riverrun.training import hardware
 from riverrun.training.hardware import choose_device, choose_precision
@@ -84,32 +84,44 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def nonzero(numbers):
-    """How many are still there after a product with 1."""
+def there(numbers):
+    """How many are left after a product with 1."""
     return int(numbers.mul(1).view(torch.int32).count_nonzero())
 
 
-def test_subnormal_numbers_are_zero_for_all_of_torchs_threads_and_only_in_the_context(two_threads):
-    numbers = torch.full((1 << 20,), 2.0**-130)  # so many are shared among the threads
-    assert nonzero(numbers) == len(numbers)  # and these threads are there before the mode is
-    with hardware.subnormals_are_zero():
-        left = nonzero(numbers)
-        with hardware.subnormals_are_zero():
-            pass
-        assert nonzero(numbers) == left
-    assert nonzero(numbers) == len(numbers)
-    if library().handle is not None and platform.machine() in ("x86_64", "AMD64"):
-        assert left == 0
-    else:
-        assert left < len(numbers) or not torch.set_flush_denormal(False)
+def test_no_result_is_subnormal_in_any_of_torchs_threads_inside_the_context_only(two_threads):
+    numbers = torch.full((1 << 20,), 2.0**-126)  # so many are shared among the threads
+    half, all_of_them = numbers / 2, len(numbers)
+    handle = library().handle
+    modes = handle is not None and handle.rr_flushes_subnormals() == 0
+    assert there(half) == all_of_them  # and the threads are there before the mode is
+    for _ in range(2):
+        with hardware.no_subnormal_results():
+            with hardware.no_subnormal_results():
+                pass
+            assert there(numbers / 2) == (0 if modes else all_of_them)
+            assert (0 / half == 0).all()  # what is read still counts
+        assert there(numbers / 2) == all_of_them
+    with pytest.raises(ZeroDivisionError), hardware.no_subnormal_results():
+        raise ZeroDivisionError
+    assert there(numbers / 2) == all_of_them
 
 
-def test_a_mode_that_was_there_before_stays(two_threads):
+def test_x86_with_the_engine_on_torchs_threads_has_the_mode():
+    if library().handle is None or platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("no mode is worth it here")
+    if not lend_threads(library().handle):
+        pytest.skip("this torch has no runtime that can lend threads")
+    assert library().handle.rr_flushes_subnormals() == 0
+
+
+def test_a_mode_that_was_there_before_stays_as_it_was(two_threads):
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor does not flush denormals")
-    try:
-        with hardware.subnormals_are_zero():
-            pass
-        assert nonzero(torch.full((1,), 2.0**-130)) == 0
-    finally:
-        torch.set_flush_denormal(False)
+    numbers = torch.full((1 << 20,), 2.0**-126)
+    before = there(numbers / 2)  # this thread's are zero, another one's may be
+    with hardware.no_subnormal_results():
+        assert there(numbers / 2) == before
+    assert there(numbers / 2) == before
+    torch.set_flush_denormal(False)
+    assert there(numbers / 2) == len(numbers)

@@ -100,6 +100,8 @@ def _load(path: Path, isa: str) -> Library:
     handle.rr_compiled.argtypes = [ctypes.c_int]
     handle.rr_compiled.restype = handle.rr_isa.restype = handle.rr_version.restype = ctypes.c_char_p
     handle.rr_choose.argtypes = [ctypes.c_char_p]
+    handle.rr_flush_subnormals.argtypes = [ctypes.c_int]
+    handle.rr_flush_subnormals.restype = None
     refused = handle.rr_choose(isa.encode())
     if not refused:
         return Library(handle, path=path, isa=handle.rr_isa().decode())

@@ -315,9 +315,9 @@ def _entry(dtype: torch.dtype) -> Callable[[int, int, bool], int]:
 
 
 @cache
-def steps_entry(dtype: torch.dtype) -> Callable[[int, int, int], int]:
-    """The library's steps in this precision: (address of the words, address of the starts, layers) -> status."""
-    return _function("steps", dtype, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64])
+def steps_entry(dtype: torch.dtype) -> Callable[[int, int, int, int], int]:
+    """The library's steps in this precision: (address of the words, how many, that of the starts, layers) -> status."""
+    return _function("steps", dtype, [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64])
 
 
 def _function(name: str, dtype: torch.dtype, types: list[Any]) -> Callable[..., int]:

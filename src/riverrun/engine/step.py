@@ -17,8 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from riverrun.engine import eager, writer
-from riverrun.engine.chain import Chain
+from riverrun.engine import chain, eager, writer
 from riverrun.engine.lower import Packed, lower, measure, pack
 from riverrun.engine.program import Program
 
@@ -40,6 +39,7 @@ class Stream:
         self.program = program
         self.weights = {name: weight.detach().clone() for name, weight in weights.items()}
         self.masks = {name: mask.detach().clone() for name, mask in (masks or {}).items()}
+        self._calls: chain.Calls = {}
         self._packed: Packed | None = None
 
     def step(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -48,11 +48,7 @@ class Stream:
         Natively the very bits that `scan` gives over any number of steps; else those of `scan(..., path="eager")` for
         T = 1.
         """
-        return self._alone.step(x, (states,))[0]
-
-    @cached_property
-    def _alone(self) -> Chain:
-        return Chain((self,))
+        return chain.step((self,), self._calls, x, (states,))[0]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The weights and the masks."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from riverrun.engine.chain import Chain
+from riverrun.engine import chain
 from riverrun.engine.step import Stream
 from riverrun.engine.writer import Layer
 from riverrun.layers.masks import loop_masks
@@ -36,7 +36,7 @@ class Streamer:
             Stream(program, {n: w for n, w in stack.own(self._weights, part).items() if n in program.weights}, masks)
             for part in stack.parts
         ]
-        self._chain = Chain(self._streams)
+        self._calls: chain.Calls = {}
         # Each layer reads the output of the one below, and nothing else happens.
         self._is_chain = (
             stack.skip == "none" and not stack.projects_outside and stack.depth.input == stack.depth.output == 1
@@ -56,7 +56,7 @@ class Streamer:
         """x [B, I] and the state before it -> (output [B, n], the state after it), without gradient."""
         if not self._is_chain:
             return self._step(x, state)
-        new = self._chain.step(x, state)
+        new = chain.step(self._streams, self._calls, x, state)
         return new[-1][0], new
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from riverrun.engine import chain
 from riverrun.engine.lookup import Lookup
 from riverrun.engine.scan import scan
 from riverrun.engine.step import Stream
@@ -36,6 +37,7 @@ class TokenReader:
         first = [weights for part, weights in zip(stack.parts, own, strict=True) if part.layer == 0]
         self._first = [Lookup(program, weights, vectors, self._masks) for weights in first]
         self._streams = [Stream(program, weights, self._masks) for weights in own[len(first) :]]
+        self._calls: chain.Calls = {}
 
     @staticmethod
     def serves(stack: Stack) -> bool:
@@ -79,8 +81,7 @@ class TokenReader:
         """token [B] and the state before it -> (output [B, n], the state after it), without gradient."""
         self._stack.must_stream()
         output, first = self._first[0].run(token[None], state[0])
-        x, new = output[0], [first]
-        for stream, before in zip(self._streams, state[1:], strict=True):
-            new.append(stream.step(x, before))
-            x = new[-1][0]
-        return x, tuple(new)
+        if not self._streams:
+            return output[0], (first,)
+        new = chain.step(self._streams, self._calls, output[0], state[1:])
+        return new[-1][0], (first, *new)

@@ -50,22 +50,25 @@ def use_threads(count: int) -> None:
 
 
 @contextmanager
-def subnormals_are_zero() -> Iterator[None]:
-    """On the CPU, numbers too small for full precision (float32: below 1.2e-38) are zero inside this context.
+def no_subnormal_results() -> Iterator[None]:
+    """Inside, results too small for full precision (float32: below 1.2e-38) are zero, in this thread and in torch's.
 
-    x86 processors compute with them some hundred times slower, and training makes them: Adam's mean of a gradient that
-    stays zero, as that of a rare word's vector does, shrinks by a tenth a step and is stuck at 5e-45 after 1,000. An
-    update of 20,000 such vectors of 256 took 48 ms instead of 3.5. Without the native engine, only this thread has the
-    mode, and those of torch's that begin later.
+    x86 processors compute with such numbers some hundred times slower, and training makes them: Adam's mean of a
+    gradient that stays zero, as that of a rare word's vector does, shrinks by a tenth a step and is stuck at 5e-45
+    after 1,000. An update of 20,000 such vectors of 256 took 48 ms instead of 3.5.
+
+    Nothing changes on other processors, without the native engine, and where torch's threads cannot be reached: a
+    result must not depend on the thread that computes it.
     """
     handle = library().handle
-    change = handle.rr_subnormals_are_zero if handle is not None else torch.set_flush_denormal
-    before = bool(torch.full((1,), 2.0**-130).mul(1).eq(0))
-    change(True)
+    if handle is None or handle.rr_flushes_subnormals() != 0:
+        yield
+        return
+    handle.rr_flush_subnormals(1)
     try:
         yield
     finally:
-        change(before)
+        handle.rr_flush_subnormals(0)
 
 
 def choose_device(name: str) -> torch.device:

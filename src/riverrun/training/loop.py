@@ -167,7 +167,7 @@ class _Run:
             self.save(best=False)
         self.model.train()
         stopped = "budget" if self.fraction >= 1 else ""
-        with StopSignals() as signals, hardware.subnormals_are_zero():
+        with StopSignals() as signals, hardware.no_subnormal_results():
             while not stopped:
                 before = self.fraction
                 lr, nats, norm, tokens = self._step(signals)
