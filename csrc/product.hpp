@@ -33,21 +33,13 @@ RR_INLINE void multiply_slice(const Parts& parts, int64_t columns, bool ahead, c
 template <class T>
 RR_INLINE void multiply_columns(int64_t rows, const T* const* a, int64_t K, const T* panel, int64_t column,
                                 int64_t columns, bool ahead, const T* const* init, T* const* c) {
-    const Parts parts(rows, ROWS), slices(K, parts.count > 1 ? KC<T> : K + 1);
-    int64_t s = 0;
-    do {  // once even if there is no k
-        const int64_t k = slices.start(s), depth = slices.start(s + 1) - k;
+    const Parts parts(rows, ROWS);
+    const Slices slices(K);
+    for (int64_t s = 0; s < slices.count; ++s) {
+        const int64_t k = slices.start(s);
         multiply_slice<T>(parts, columns, ahead,
-                          {a, k, 1, depth, panel + k * NR<T>, 0, s ? c : init, c, column, 0, nullptr, 0});
-    } while (++s < slices.count);
-}
-
-// c[r][0..columns) = init[r][0..columns) + sum over k of a[r][k] panel[k][.], for one panel; init == nullptr: 0.
-// `ahead`: fetch what follows this panel in memory on the way, because the weights are beyond_cache.
-template <class T>
-void multiply_panel(int64_t rows, const T* const* a, int64_t K, const T* panel, int64_t columns, const T* const* init,
-                    T* const* c, bool ahead = false) {
-    multiply_columns<T>(rows, a, K, panel, 0, columns, ahead, init, c);
+                          {a, k, 1, slices.depth(s), panel + k * NR<T>, 0, s ? c : init, c, column, 0, nullptr, 0});
+    }
 }
 
 // Few rows: P panels at once, since the sums of one panel are too few to hide the latency of a product. Returns how
@@ -56,7 +48,13 @@ template <class T, int R, int P>
 int64_t multiply_wide(const T* const* a, int64_t K, const T* packed, int64_t N, const T* const* init, T* const* c) {
     int64_t n = 0;
     for (; n + P * NR<T> <= N; n += P * NR<T>) {
-        kernel<T, R, COLUMNS * P, false>({a, 0, 1, K, packed + n * K, NR<T> * K, init, c, n, 0, nullptr, 0});
+        const Slices slices(K);
+        for (int64_t s = 0; s < slices.count; ++s) {
+            const int64_t k = slices.start(s);
+            const T* panel = packed + n * K + k * NR<T>;
+            kernel<T, R, COLUMNS * P, false>(
+                {a, k, 1, slices.depth(s), panel, NR<T> * K, s ? c : init, c, n, 0, nullptr, 0});
+        }
     }
     return n;
 }
@@ -78,12 +76,17 @@ void multiply_row(const T* const* a, int64_t K, const T* packed, int64_t N, cons
     for (int64_t n = 0; n < N;) {
         const int64_t left = (N - n + VL<T> - 1) / VL<T>, most = left < wide ? narrow : wide;
         const int64_t vectors = left <= most + few ? left : most;
-        Tile<T> tile = {a, 0, 1, K, packed + n * K, NR<T> * K, init, c, n, 0, nullptr, 0};
-        if (vectors == left) tile.tail = tail_of<T>(N);
-        if (left < wide) {
-            run_row<T, 1, narrow + few>(vectors, tile);
-        } else {
-            run_row<T, wide, wide + few>(vectors, tile);
+        const int tail = vectors == left ? tail_of<T>(N) : 0;
+        const Slices slices(K);
+        for (int64_t s = 0; s < slices.count; ++s) {
+            const int64_t k = slices.start(s);
+            const Tile<T> tile = {a, k, 1, slices.depth(s), packed + n * K + k * NR<T>, NR<T> * K, s ? c : init,
+                                  c, n, tail, nullptr, 0};
+            if (left < wide) {
+                run_row<T, 1, narrow + few>(vectors, tile);
+            } else {
+                run_row<T, wide, wide + few>(vectors, tile);
+            }
         }
         n += vectors * VL<T>;
     }
@@ -95,7 +98,7 @@ void multiply_row(const T* const* a, int64_t K, const T* packed, int64_t N, cons
 // rows on for weights within the second cache; beyond it 85-90 % from 16 rows on, and with fewer rows what memory
 // gives (30 GB/s: 12 rows get 70 % and 16 rows 85 %, against 53 and 60 % without fetching ahead). One row: 170 GB/s, or
 // those 30. Panel after panel beats slice after slice over all panels, for memory is then read in order; slices of
-// 34 KB beat 16, 24, 48 and 64. Huge pages give 5 % more for 16 MB of weights. With AVX2 (134 GFLOP/s) 84-96 % from 12
+// 32 KB beat 16, 24, 48 and 64. Huge pages give 5 % more for 16 MB of weights. With AVX2 (134 GFLOP/s) 84-96 % from 12
 // rows on.
 template <class T>
 void multiply(int64_t rows, const T* const* a, int64_t K, const T* packed, int64_t N, const T* const* init,

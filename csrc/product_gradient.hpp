@@ -1,4 +1,4 @@
-// Gradients of weights and biases: sums over all rows (t, b), in ascending order and one chain for each element.
+// Gradients of weights and biases: sums over all rows (t, b), in ascending order, slice after slice as in product_kernel.hpp.
 #pragma once
 
 #include "product_kernel.hpp"
@@ -7,7 +7,7 @@
 namespace rr {
 namespace RR_ISA {
 
-constexpr int64_t GRADIENT_ROWS = 1024;                           // of v, packed at a time
+constexpr int64_t GRADIENT_ROWS = 8 * DEPTH;                      // of v, packed at a time
 constexpr int64_t GRADIENT_COLUMNS = 16 * ROWS;                   // of g, copied at a time
 constexpr int64_t GRADIENT_STRIDE = GRADIENT_COLUMNS + 16;        // of the copy: no power of two, for the cache's sake
 
@@ -29,7 +29,7 @@ template <class T> int64_t panels_of(const Gradient<T>* gradients, int count) {
 
 // How many elements of scratch gradient_products takes, of matrices with so many panels in all.
 template <class T> int64_t gradient_scratch(int64_t R, int64_t panels) {
-    const int64_t rows = R < GRADIENT_ROWS ? R : GRADIENT_ROWS, depth = R < KC<T> ? R : KC<T>;
+    const int64_t rows = R < GRADIENT_ROWS ? R : GRADIENT_ROWS, depth = R < DEPTH ? R : DEPTH;
     return rows * panels * NR<T> + depth * GRADIENT_STRIDE;
 }
 
@@ -69,16 +69,16 @@ RR_INLINE void gradient_slice(const Parts& strips, const T* block, int64_t depth
     }
 }
 
-// At most GRADIENT_ROWS rows, from `from` on. All v are packed, slice after slice of KC rows; then for some columns of
+// At most GRADIENT_ROWS rows, from `from` on. All v are packed, slice after slice; then for some columns of
 // g at a time all the slices pass, so that their part of every C stays in the second cache.
 template <class T>
 void gradient_rows(int64_t from, int64_t R, const T* const* g, int64_t n0, int64_t n1, const Gradient<T>* gradients,
                    int count, T* scratch) {
     const int64_t panels = panels_of<T>(gradients, count), width = panels * NR<T>;
-    const Parts slices(R, KC<T>);
+    const Slices slices(R);
     T* packed = scratch;
     for (int64_t s = 0; s < slices.count; ++s) {
-        const int64_t r = slices.start(s), depth = slices.start(s + 1) - r;
+        const int64_t r = slices.start(s), depth = slices.depth(s);
         for (int i = 0; i < count; ++i) {
             pack_rows<T>(depth, gradients[i].v + from + r, gradients[i].M, packed);
             packed += depth * panels_of<T>(gradients[i].M) * NR<T>;
@@ -90,7 +90,7 @@ void gradient_rows(int64_t from, int64_t R, const T* const* g, int64_t n0, int64
         const int64_t last = first + GRADIENT_COLUMNS < n1 ? first + GRADIENT_COLUMNS : n1;
         const Parts strips(last - first, ROWS);
         for (int64_t s = 0; s < slices.count; ++s) {
-            const int64_t r = slices.start(s), depth = slices.start(s + 1) - r;
+            const int64_t r = slices.start(s), depth = slices.depth(s);
             for (int64_t k = 0; k < depth; ++k) {
                 copy_columns<T>(block + k * GRADIENT_STRIDE, g[from + r + k] + first, last - first);
             }
@@ -103,7 +103,7 @@ void gradient_rows(int64_t from, int64_t R, const T* const* g, int64_t n0, int64
     }
 }
 
-// Several products with one g: rows n0 <= n < n1 of every C. r ascends, in one chain for each element.
+// Several products with one g: rows n0 <= n < n1 of every C.
 //
 // Measured as in product.hpp, all packing and memory counted: 76-88 % of the peak for 128 or more columns in all and
 // 53-79 % for 64. What is lost waits for g, read in pieces from beyond the second cache. Tried, no better: g packed as
@@ -119,34 +119,48 @@ void gradient_products(int64_t R, const T* const* g, int64_t n0, int64_t n1, con
             for (int64_t n = n0; n < n1; ++n)
                 memset(gradients[i].C + n * gradients[i].ldc, 0, (size_t)gradients[i].M * sizeof(T));
     }
-    const Parts blocks(R, GRADIENT_ROWS);
-    for (int64_t b = 0; b < blocks.count; ++b) {
-        const int64_t r = blocks.start(b), rows = blocks.start(b + 1) - r;
+    for (int64_t r = 0; r < R; r += GRADIENT_ROWS) {
+        const int64_t rows = R - r < GRADIENT_ROWS ? R - r : GRADIENT_ROWS;
         gradient_rows<T>(r, rows, g, n0, n1, gradients, count, scratch);
     }
 }
 
-// out[n] = sum over r of g[r][n], for n0 <= n < n1.
-template <class T> void column_sums(int64_t R, const T* const* g, int64_t n0, int64_t n1, T* out) {
-    for (int64_t n = n0; n < n1; ++n) out[n] = 0;
-    constexpr int B = 8;  // rows at a time, so that out is not read and written for each row
+// One slice of rows: out[n] = sum over r of g[r][n], or that added to out[n], for at most SUM_COLUMNS n from n0 to n1.
+constexpr int64_t SUM_COLUMNS = 512;
+
+template <class T>
+void column_slice(int64_t depth, const T* const* g, int64_t n0, int64_t n1, T* out, bool add) {
+    constexpr int B = 8;  // rows at a time, so that the sums are not read and written for each row
+    T sums[SUM_COLUMNS] = {};
+    const int64_t columns = n1 - n0;
     int64_t r = 0;
-    for (; r + B <= R; r += B) {
-        int64_t n = n0;
-        for (; n + VL<T> <= n1; n += VL<T>) {
-            Vector<T> sum = load(out + n);
+    for (; r + B <= depth; r += B) {
+        int64_t n = 0;
+        for (; n + VL<T> <= columns; n += VL<T>) {
+            Vector<T> sum = load(sums + n);
 #pragma GCC unroll 8
-            for (int i = 0; i < B; ++i) sum += load(g[r + i] + n);
-            store(out + n, sum);
+            for (int i = 0; i < B; ++i) sum += load(g[r + i] + n0 + n);
+            store(sums + n, sum);
         }
-        for (; n < n1; ++n) {
-            T sum = out[n];
-            for (int i = 0; i < B; ++i) sum += g[r + i][n];
-            out[n] = sum;
+        for (; n < columns; ++n) {
+            T sum = sums[n];
+            for (int i = 0; i < B; ++i) sum += g[r + i][n0 + n];
+            sums[n] = sum;
         }
     }
-    for (; r < R; ++r) {
-        for (int64_t n = n0; n < n1; ++n) out[n] += g[r][n];
+    for (; r < depth; ++r) {
+        for (int64_t n = 0; n < columns; ++n) sums[n] += g[r][n0 + n];
+    }
+    for (int64_t n = 0; n < columns; ++n) out[n0 + n] = add ? out[n0 + n] + sums[n] : sums[n];
+}
+
+// out[n] = sum over r of g[r][n], for n0 <= n < n1.
+template <class T> void column_sums(int64_t R, const T* const* g, int64_t n0, int64_t n1, T* out) {
+    const Slices slices(R);
+    for (int64_t n = n0; n < n1; n += SUM_COLUMNS) {
+        const int64_t past = n1 - n < SUM_COLUMNS ? n1 : n + SUM_COLUMNS;
+        for (int64_t s = 0; s < slices.count; ++s)
+            column_slice<T>(slices.depth(s), g + slices.start(s), n, past, out, s > 0);
     }
 }
 

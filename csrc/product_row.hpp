@@ -1,43 +1,57 @@
 // One row times weights that are not packed: for calls with one short sequence, where packing costs more than it gives.
 #pragma once
 
+#include "product_kernel.hpp"
 #include "product_pack.hpp"
 
 namespace rr {
 namespace RR_ISA {
 
-// B[k][n] at w[k * row_stride + n]: some k at a time, along the rows of w.
+// B[k][n] at w[k * row_stride + n], one slice: some k at a time, along the rows of w. init may be c.
+template <class T>
+void multiply_slice_along(const T* a, int64_t depth, const T* w, int64_t row_stride, int64_t N, const T* init, T* c) {
+    constexpr int64_t WIDTH = 32 * VL<T>, SOME = 8;  // columns whose sums are in the first cache; k at a time
+    T sums[WIDTH];
+    for (int64_t first = 0; first < N; first += WIDTH) {
+        const int64_t columns = N - first < WIDTH ? N - first : WIDTH;
+        memset(sums, 0, sizeof sums);
+        for (int64_t k = 0; k < depth; k += SOME) {
+            const int64_t some = depth - k < SOME ? depth - k : SOME;
+            const T* row = w + k * row_stride + first;
+            int64_t n = 0;
+            for (; n + VL<T> <= columns; n += VL<T>) {
+                Vector<T> sum = load(sums + n);
+                for (int64_t i = 0; i < some; ++i) {
+                    sum = fma<T>(broadcast(a[k + i]), load(row + i * row_stride + n), sum);
+                }
+                store(sums + n, sum);
+            }
+            if (n < columns) {
+                const int tail = (int)(columns - n);
+                Vector<T> sum = load_part(sums + n, tail);
+                for (int64_t i = 0; i < some; ++i) {
+                    sum = fma<T>(broadcast(a[k + i]), load_part(row + i * row_stride + n, tail), sum);
+                }
+                store_part(sums + n, sum, tail);
+            }
+        }
+        for (int64_t n = 0; n < columns; ++n) c[first + n] = init ? sums[n] + init[first + n] : sums[n];
+    }
+}
+
 template <class T>
 void multiply_row_along(const T* a, int64_t K, const T* w, int64_t row_stride, int64_t N, const T* init, T* c) {
-    int64_t k = 0;
-    do {  // once even if there is no k
-        const int64_t depth = K - k < 16 ? K - k : 8;
-        const T* row = w + k * row_stride;
-        int64_t n = 0;
-        for (; n + VL<T> <= N; n += VL<T>) {
-            Vector<T> sum = init ? load(init + n) : Vector<T>{};
-            for (int64_t i = 0; i < depth; ++i) {
-                sum = fma<T>(broadcast(a[k + i]), load(row + i * row_stride + n), sum);
-            }
-            store(c + n, sum);
-        }
-        if (n < N) {
-            const int tail = (int)(N - n);
-            Vector<T> sum = init ? load_part(init + n, tail) : Vector<T>{};
-            for (int64_t i = 0; i < depth; ++i) {
-                sum = fma<T>(broadcast(a[k + i]), load_part(row + i * row_stride + n, tail), sum);
-            }
-            store_part(c + n, sum, tail);
-        }
-        init = c;
-        k += depth;
-    } while (k < K);
+    const Slices slices(K);
+    for (int64_t s = 0; s < slices.count; ++s) {
+        const int64_t k = slices.start(s);
+        multiply_slice_along<T>(a + k, slices.depth(s), w + k * row_stride, row_stride, N, s ? c : init, c);
+    }
 }
 
 // G vectors of columns of B[k][n] at w[n * column_stride + k * row_stride]. Where the k of a column lie together
 // (QUADS), they are turned in registers, so that every lane is one column's chain.
 template <class T, int G, bool QUADS>
-RR_INLINE void multiply_row_block(
+RR_INLINE void multiply_slice_across(
     const T* a, int64_t K, const T* w, int64_t row_stride, int64_t column_stride, Vector<T>* sum) {
     int64_t k = 0;
     if (QUADS) {
@@ -59,6 +73,19 @@ RR_INLINE void multiply_row_block(
             for (int l = 0; l < VL<T>; ++l) b[l] = w[(j * VL<T> + l) * column_stride + k * row_stride];
             sum[j] = fma<T>(broadcast(a[k]), b, sum[j]);
         }
+    }
+}
+
+// sum += slice after slice.
+template <class T, int G, bool QUADS>
+RR_INLINE void multiply_row_block(
+    const T* a, int64_t K, const T* w, int64_t row_stride, int64_t column_stride, Vector<T>* sum) {
+    const Slices slices(K);
+    for (int64_t s = 0; s < slices.count; ++s) {
+        const int64_t k = slices.start(s);
+        Vector<T> slice[G] = {};
+        multiply_slice_across<T, G, QUADS>(a + k, slices.depth(s), w + k * row_stride, row_stride, column_stride, slice);
+        for (int j = 0; j < G; ++j) sum[j] += slice[j];
     }
 }
 
@@ -86,10 +113,16 @@ void multiply_row_across(const T* a, int64_t K, const T* w, int64_t row_stride, 
         memcpy(c + n, lanes + (n - start), (size_t)(start + VL<T> - n) * sizeof(T));
     }
     for (; n < N; ++n) {  // fewer columns than a vector has
-        Vector<T> sum = {init ? init[n] : T(0)};
         const T* column = w + n * column_stride;
-        for (int64_t k = 0; k < K; ++k) sum = fma<T>(broadcast(a[k]), Vector<T>{column[k * row_stride]}, sum);
-        c[n] = sum[0];
+        const Slices slices(K);
+        Vector<T> total = {init ? init[n] : T(0)};
+        for (int64_t s = 0; s < slices.count; ++s) {
+            const int64_t first = slices.start(s), past = first + slices.depth(s);
+            Vector<T> sum = {};
+            for (int64_t k = first; k < past; ++k) sum = fma<T>(broadcast(a[k]), Vector<T>{column[k * row_stride]}, sum);
+            total += sum;
+        }
+        c[n] = total[0];
     }
 }
 

@@ -382,18 +382,23 @@ def error_of(found, exact):
 
 
 @needs_library
+@pytest.mark.parametrize("shape", [(30, 16, 24, 48), (40, 64, 32, 96), (12, 8, 16, 1024)])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-def test_the_error_of_single_precision_is_at_most_twice_that_of_torch(kind):
-    """Over several draws: outputs, final states, and every gradient, against torch.nn in float64."""
+def test_the_error_of_single_precision_is_at_most_twice_that_of_torch(kind, shape):
+    """Over several draws: outputs, final states, and every gradient, against torch.nn in float64.
+
+    Of few units, of many steps and rows that a weight's gradient adds up, and of many units.
+    """
+    T, B, I, H = shape
     name, gates = {"LSTM": ("lstm", "ifgo"), "GRU": ("gru_after", "rzn"), "RNN": ("elman", "h")}[kind]
     ours, theirs = [], []
     for seed in range(4):
         torch.manual_seed(seed)
-        exact = getattr(torch.nn, kind)(24, 48, dtype=torch.float64)
-        single = getattr(torch.nn, kind)(24, 48)
+        exact = getattr(torch.nn, kind)(I, H, dtype=torch.float64)
+        single = getattr(torch.nn, kind)(I, H)
         single.load_state_dict(exact.state_dict())
         exact.load_state_dict(single.state_dict())  # the numbers that single precision has
-        x = torch.randn(30, 16, 24)
+        x = torch.randn(T, B, I)
         flat = dict(single.named_parameters())
         parts = {n: p.detach().chunk(len(gates)) for n, p in flat.items()}
         weights = {}
@@ -403,7 +408,7 @@ def test_the_error_of_single_precision_is_at_most_twice_that_of_torch(kind):
             weights |= {"b.n": b, "b.m": inner} if (kind, gate) == ("GRU", "n") else {f"b.{gate}": b + inner}
         weights = {n: w.clone().requires_grad_() for n, w in weights.items()}
         program = program_of(name) if kind != "GRU" else torchs_gru()
-        zeros = [torch.zeros(16, 48) for _ in program.states]
+        zeros = [torch.zeros(B, H) for _ in program.states]
 
         def of_torch(module, x):
             output, hidden = module(x)
