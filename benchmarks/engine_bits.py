@@ -2,8 +2,8 @@
 
     python benchmarks/engine_bits.py --minutes 60 [--seed 0] [--isa avx2]
 
-Each turn draws a program, a shape and options from its seed (tests/engine/bits.py) and asks one question: the same bits
-from run to run and for any number of threads; for any neighbours in the batch; any padding; any cut of the sequence.
+Each turn draws programs, shapes and options from its seed (tests/engine/bits.py) and asks for the same bits from run to
+run and with any number of threads, any neighbours in the batch, any padding, any cut, with a gradient and without.
 A difference is told with its seed, from which `--seed` begins again, and the exit code is 1. Without --isa each has its
 share of the time, one after the other, in a process of its own.
 """
@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first turn; each has the next number")
     parser.add_argument("--isa", help="this instruction set only")
     asked = parser.parse_args()
+    if asked.isa and asked.isa not in compiled():
+        raise SystemExit(f"--isa {asked.isa}: expected one of those that are built: {', '.join(compiled())}.")
     if asked.isa:
         raise SystemExit(turns(asked.isa, asked.seed, asked.minutes * 60) > 0)
     names, failed = compiled(), False

@@ -130,22 +130,19 @@ constexpr int64_t SUM_COLUMNS = 512;
 
 template <class T>
 void column_slice(int64_t depth, const T* const* g, int64_t n0, int64_t n1, T* out, bool add) {
-    constexpr int B = 8;  // rows at a time, so that the sums are not read and written for each row
+    constexpr int B = 8;  // rows at a time, in pairs: torch's sums of biases are that close to the right ones
     T sums[SUM_COLUMNS] = {};
     const int64_t columns = n1 - n0;
     int64_t r = 0;
     for (; r + B <= depth; r += B) {
         int64_t n = 0;
         for (; n + VL<T> <= columns; n += VL<T>) {
-            Vector<T> sum = load(sums + n);
-#pragma GCC unroll 8
-            for (int i = 0; i < B; ++i) sum += load(g[r + i] + n0 + n);
-            store(sums + n, sum);
+            const auto row = [&](int i) __attribute__((always_inline)) { return load(g[r + i] + n0 + n); };
+            store(sums + n, load(sums + n) + (((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)))));
         }
         for (; n < columns; ++n) {
-            T sum = sums[n];
-            for (int i = 0; i < B; ++i) sum += g[r + i][n0 + n];
-            sums[n] = sum;
+            const auto row = [&](int i) { return g[r + i][n0 + n]; };
+            sums[n] += ((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)));
         }
     }
     for (; r < depth; ++r) {

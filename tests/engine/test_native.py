@@ -413,8 +413,8 @@ def test_the_error_of_single_precision_is_at_most_twice_that_of_torch(kind, shap
         def of_torch(module, x):
             output, hidden = module(x)
             ends = hidden if isinstance(hidden, tuple) else (hidden,)
-            w_ih, w_hh = module.weight_ih_l0, module.weight_hh_l0
-            return [output, *(e[0] for e in ends), *gradients(weighed(output), [x, w_ih, w_hh])]
+            learnt = [module.weight_ih_l0, module.weight_hh_l0, module.bias_ih_l0]
+            return [output, *(e[0] for e in ends), *gradients(weighed(output), [x, *learnt])]
 
         right = of_torch(exact, x.double().requires_grad_())
         theirs.append(error_of(of_torch(single, x.clone().requires_grad_()), right))
@@ -422,8 +422,8 @@ def test_the_error_of_single_precision_is_at_most_twice_that_of_torch(kind, shap
         found = scan(program, weights, x, zeros, path="native")
         slopes = gradients(weighed(found.outputs), [x, *weights.values()])
         named = dict(zip(weights, slopes[1:], strict=True))
-        W, U = (torch.cat([named[f"{letter}.{gate}"] for gate in gates]) for letter in "WU")
-        ours.append(error_of([found.outputs, *found.states, slopes[0], W, U], right))
+        learnt = [torch.cat([named[f"{letter}.{gate}"] for gate in gates]) for letter in "WUb"]
+        ours.append(error_of([found.outputs, *found.states, slopes[0], *learnt], right))
     ratio = torch.tensor(ours).mean(0) / torch.tensor(theirs).mean(0)
     assert ratio.max() < 2, ratio
 

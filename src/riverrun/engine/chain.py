@@ -71,11 +71,11 @@ def step(streams: Sequence[Stream], calls: Calls, x: Tensor, states: Sequence[Se
         return _unlike(streams, calls, x, states)
     words, new = template[:], []
     words[FIRST + INPUT] = x.data_ptr()
-    for own, there in zip(states, places):  # noqa: B905  their number is right
+    for own, there in zip(states, places, strict=True):
         if len(own) != len(there):
             return _unlike(streams, calls, x, states)
         after = []
-        for state, (shape, before, left, final, above) in zip(own, there):  # noqa: B905
+        for state, (shape, before, left, final, above) in zip(own, there, strict=True):
             if state.shape != shape or state.dtype is not dtype or not state.is_contiguous() or not state.is_cpu:
                 return _unlike(streams, calls, x, states)
             made = empty_like(state)
